@@ -1,0 +1,1 @@
+"""What the service is about: plain data, no I/O."""

@@ -1,0 +1,1 @@
+"""HTTP: parse a request, call a service, build a response."""

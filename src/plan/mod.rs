@@ -1,0 +1,247 @@
+//! Text in, checked plan out: the schema, every check, waves, conflicts, risk. Pure: what must be known of
+//! the disk is handed in as [`Facts`].
+
+pub mod check;
+pub mod config;
+pub mod conflict;
+pub mod contract;
+pub mod diagnostic;
+pub mod pattern;
+pub mod risk;
+pub mod schema;
+pub mod wave;
+pub mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::types::TaskId;
+use diagnostic::{Problem, Severity};
+use pattern::Pattern;
+use schema::{CheckKind, Document};
+use wave::Order;
+
+/// A worker's time limit when the task gives none: 30 minutes.
+pub const DEFAULT_TIMEOUT_MS: u64 = 30 * 60_000;
+/// A check's time limit when it gives none: 10 minutes.
+pub const DEFAULT_CHECK_TIMEOUT_MS: u64 = 10 * 60_000;
+/// Attempts when the task gives no number.
+pub const DEFAULT_ATTEMPTS: u32 = 3;
+
+/// What does a task's work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A shell command.
+    Command(String),
+    /// An agent; `None` is the configured default.
+    Agent(Option<String>),
+}
+
+/// A command that proves something.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Run by `sh -c`.
+    pub command: String,
+    /// What kind of proof.
+    pub kind: CheckKind,
+    /// Whether its failure fails the whole.
+    pub required: bool,
+    /// Its time limit in milliseconds.
+    pub timeout_ms: u64,
+    /// When not empty: run only when the change touches one of them.
+    pub paths: Vec<Pattern>,
+}
+
+/// A checked task; its dependencies stand in the plan's [`Order`].
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are those of schema::TaskSpec, resolved")]
+pub struct Task {
+    pub id: TaskId,
+    pub description: String,
+    pub prompt: Option<String>,
+    pub work: Work,
+    pub files_write: Vec<Pattern>,
+    pub files_append: Vec<Pattern>,
+    pub verification: Vec<Check>,
+    pub allow_large_changes: bool,
+    pub expects_no_changes: bool,
+    pub timeout_ms: u64,
+    pub max_attempts: u32,
+    pub priority: i64,
+    pub estimate_ms: Option<u64>,
+    pub env: BTreeMap<String, String>,
+    /// How many patch intents it has.
+    pub patch_intents: usize,
+    /// How many runtime packages it needs.
+    pub runtime_dependencies: usize,
+}
+
+/// A plan that may be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What was asked for.
+    pub request: String,
+    /// The branch that it names as its base.
+    pub base: Option<String>,
+    /// The tasks, in the order of the file.
+    pub tasks: Vec<Task>,
+    /// Who waits for whom.
+    pub order: Order,
+    /// Commands on every merged tree.
+    pub incremental: Vec<Check>,
+    /// Commands on the staging tip before promotion.
+    pub final_checks: Vec<Check>,
+    /// For every task the longest path that begins with it.
+    pub tails: Vec<u64>,
+    index: HashMap<TaskId, usize>,
+}
+
+impl Plan {
+    /// The place of `id` in `tasks`.
+    pub fn index_of(&self, id: &TaskId) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+
+    /// The plan with only the tasks in `wanted` and what they depend on.
+    pub fn only(mut self, wanted: &[TaskId]) -> Plan {
+        let mut keep = BTreeSet::new();
+        let mut todo: Vec<usize> = wanted.iter().filter_map(|id| self.index_of(id)).collect();
+        while let Some(task) = todo.pop() {
+            if keep.insert(task) {
+                todo.extend(self.order.dependencies[task].iter().copied());
+            }
+        }
+        let new_index: HashMap<usize, usize> =
+            keep.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let dependencies = keep
+            .iter()
+            .map(|old| {
+                self.order.dependencies[*old]
+                    .iter()
+                    .filter_map(|d| new_index.get(d).copied())
+                    .collect()
+            })
+            .collect();
+        let mut number = 0;
+        self.tasks.retain(|_| {
+            number += 1;
+            keep.contains(&(number - 1))
+        });
+        Plan::new(
+            self.request,
+            self.base,
+            self.tasks,
+            dependencies,
+            self.incremental,
+            self.final_checks,
+        )
+    }
+
+    pub(crate) fn new(
+        request: String,
+        base: Option<String>,
+        tasks: Vec<Task>,
+        dependencies: Vec<Vec<usize>>,
+        incremental: Vec<Check>,
+        final_checks: Vec<Check>,
+    ) -> Plan {
+        let order = Order::new(dependencies);
+        let index = tasks.iter().enumerate().map(|(n, t)| (t.id.clone(), n)).collect();
+        let tails = order.tails(&costs(tasks.iter().map(|t| t.estimate_ms)));
+        Plan { request, base, tasks, order, incremental, final_checks, tails, index }
+    }
+}
+
+/// What each task costs on the critical path: its estimate, the mean of the others', or 1.
+pub fn costs(estimates: impl Iterator<Item = Option<u64>> + Clone) -> Vec<u64> {
+    let known: Vec<u64> = estimates.clone().flatten().collect();
+    let total: u64 = known.iter().fold(0, |a, b| a.saturating_add(*b));
+    let mean = total.checked_div(known.len() as u64).unwrap_or(1).max(1);
+    estimates.map(|e| e.unwrap_or(mean).max(1)).collect()
+}
+
+/// What the checks must know of the disk.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Patterns of the plan that name an existing file as they stand.
+    pub existing: BTreeSet<String>,
+    /// The text of every contract file; `None` when it is absent.
+    pub contracts: BTreeMap<String, Option<String>>,
+    /// Directories in the tree that are symbolic links out of the repository.
+    pub outward_links: BTreeSet<String>,
+}
+
+/// How one contract stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractStatus {
+    /// Its name.
+    pub name: String,
+    /// The version that the plan pins.
+    pub version: Option<String>,
+    /// Where it stands.
+    pub file_path: String,
+    /// `ok`, `missing` or `version_mismatch`.
+    pub status: &'static str,
+}
+
+/// A conflict as it is told: `kind` is the problem's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictReport {
+    /// The code.
+    pub kind: diagnostic::Code,
+    /// The normalised path or resource.
+    pub target: String,
+    /// The two tasks, in the order of the plan.
+    pub tasks: [TaskId; 2],
+    /// The edge that would settle it: the first is to depend on the second.
+    pub fix: (TaskId, TaskId),
+}
+
+/// All that the checks found.
+#[derive(Debug, Default)]
+pub struct Analysis {
+    /// The plan, when no problem is an error.
+    pub plan: Option<Plan>,
+    /// How many tasks the document has.
+    pub tasks: usize,
+    /// Every problem, in the order of the file.
+    pub problems: Vec<Problem>,
+    /// The conflicts, at most a thousand.
+    pub conflicts: Vec<ConflictReport>,
+    /// How many there are.
+    pub conflict_count: usize,
+    /// Ids by the earliest moment at which each could start.
+    pub waves: Vec<Vec<TaskId>>,
+    /// The longest path.
+    pub critical_path: Vec<TaskId>,
+    /// The risk; absent when the document could not be read.
+    pub risk: Option<risk::Risk>,
+    /// The contracts.
+    pub contracts: Vec<ContractStatus>,
+}
+
+impl Analysis {
+    /// An analysis of a document that could not be read.
+    pub fn unreadable(problem: Problem) -> Analysis {
+        Analysis { problems: vec![problem], ..Analysis::default() }
+    }
+
+    /// Whether the plan may be run.
+    pub fn valid(&self) -> bool {
+        !self.problems.iter().any(|p| p.severity == Severity::Error)
+    }
+}
+
+/// Reads tasks.yaml (or the same as JSON).
+pub fn parse(bytes: &[u8]) -> Result<Document, Box<Problem>> {
+    yaml::read(bytes, "tasks")
+}
+
+/// Reads slimductor.yaml; an empty file is the default.
+pub fn parse_config(bytes: &[u8]) -> Result<config::Config, Box<Problem>> {
+    let only_comments =
+        |text: &str| text.lines().all(|l| l.trim().is_empty() || l.trim().starts_with('#'));
+    if std::str::from_utf8(bytes).is_ok_and(only_comments) {
+        return Ok(config::Config::default());
+    }
+    yaml::read(bytes, "config")
+}

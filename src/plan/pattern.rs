@@ -1,0 +1,710 @@
+//! Paths and globs of a plan: normal form, matching, and the exact question whether two can name the same path.
+//! Knows nothing of the disk.
+
+use std::collections::HashSet;
+use std::fmt;
+
+/// Why a path in a plan is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatternError {
+    /// It is empty or names the root itself.
+    Empty,
+    /// It begins with `/`, `~` or a drive.
+    Absolute,
+    /// It leaves the repository through `..`.
+    Escapes,
+    /// It lies in `.git`.
+    GitDir,
+    /// A bracket, brace or escape is not closed, or a control character stands in it.
+    Malformed(&'static str),
+}
+
+/// A path or glob, relative to the repository's root.
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    shape: Shape,
+}
+
+#[derive(Clone)]
+enum Shape {
+    /// A path, and everything below it.
+    Literal,
+    /// Everything below a path (the text ends with `/`).
+    Below,
+    Glob(Automaton),
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({})", self.text)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Pattern {
+    /// Reads `raw`. With `literal`, `*?[{` stand for themselves: it names an existing file.
+    pub fn parse(raw: &str, literal: bool) -> Result<Pattern, PatternError> {
+        if raw.chars().any(|c| c.is_control()) {
+            return Err(PatternError::Malformed("a control character stands in it"));
+        }
+        let drive = raw.as_bytes().get(1) == Some(&b':')
+            && raw.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+            && matches!(raw.as_bytes().get(2), Some(b'/' | b'\\'));
+        if raw.starts_with('/') || raw.starts_with('~') || drive {
+            return Err(PatternError::Absolute);
+        }
+        let segments =
+            if literal { raw.split('/').map(str::to_owned).collect() } else { split(raw)? };
+        let below = segments.len() > 1 && segments.last().is_some_and(String::is_empty);
+        let mut kept: Vec<String> = Vec::new();
+        for segment in segments {
+            match segment.as_str() {
+                "" | "." => {}
+                ".." => {
+                    kept.pop().ok_or(PatternError::Escapes)?;
+                }
+                _ => kept.push(segment),
+            }
+        }
+        let first = kept.first().ok_or(PatternError::Empty)?;
+        if kept.iter().any(|s| s.eq_ignore_ascii_case(".git"))
+            || first.eq_ignore_ascii_case("git~1")
+        {
+            return Err(PatternError::GitDir);
+        }
+        let joined = kept.join("/");
+        let is_glob = !literal && joined.contains(['*', '?', '[', '{', '\\']);
+        if !is_glob {
+            let shape = if below { Shape::Below } else { Shape::Literal };
+            let text = if below { format!("{joined}/") } else { joined };
+            return Ok(Pattern { text, shape });
+        }
+        let text = if below { format!("{joined}/**") } else { joined };
+        let automaton = Automaton::of_glob(&text)?;
+        Ok(Pattern { text, shape: Shape::Glob(automaton) })
+    }
+
+    /// The normal form.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path, when no glob is in it; without the trailing `/`.
+    pub fn literal(&self) -> Option<&str> {
+        match self.shape {
+            Shape::Literal => Some(&self.text),
+            Shape::Below => Some(self.text.trim_end_matches('/')),
+            Shape::Glob(_) => None,
+        }
+    }
+
+    /// Whether it owns more than half the world: a glob with no fixed directory in front.
+    pub fn is_broad(&self) -> bool {
+        matches!(self.shape, Shape::Glob(_)) && self.text.starts_with("**") && {
+            let rest = self.text.trim_start_matches(['*', '/']);
+            rest.is_empty() || rest.starts_with('.')
+        }
+    }
+
+    /// What every path that it matches begins with.
+    fn fixed_prefix(&self) -> &str {
+        match self.shape {
+            Shape::Literal | Shape::Below => &self.text,
+            Shape::Glob(_) => {
+                let end = self.text.find(['*', '?', '[', '{', '\\']).unwrap_or(self.text.len());
+                self.text.get(..end).unwrap_or("")
+            }
+        }
+    }
+
+    /// Whether `path` (normal form, no glob) is one that it names.
+    pub fn matches(&self, path: &str) -> bool {
+        match &self.shape {
+            Shape::Literal => path == self.text || is_below(path, &self.text),
+            Shape::Below => path.starts_with(&self.text),
+            Shape::Glob(automaton) => automaton.matches(path),
+        }
+    }
+
+    /// Whether some path is named by both. Exact: neither a guess nor a sample.
+    pub fn overlaps(&self, other: &Pattern) -> bool {
+        match (&self.shape, &other.shape) {
+            (Shape::Glob(a), Shape::Glob(b)) => {
+                prefixes_agree(self.fixed_prefix(), other.fixed_prefix()) && Automaton::meet(a, b)
+            }
+            (Shape::Glob(a), Shape::Literal | Shape::Below) => {
+                prefixes_agree(self.fixed_prefix(), &other.text)
+                    && Automaton::meet(a, &other.automaton())
+            }
+            (Shape::Literal | Shape::Below, Shape::Glob(_)) => other.overlaps(self),
+            (Shape::Literal | Shape::Below, Shape::Literal | Shape::Below) => {
+                let bare = |p: &Pattern| p.text.trim_end_matches('/').to_owned();
+                let (a, b) = (bare(self), bare(other));
+                a == b || is_below(&a, &b) || is_below(&b, &a)
+            }
+        }
+    }
+
+    /// A literal as an automaton: the path itself or anything below it.
+    fn automaton(&self) -> Automaton {
+        let mut a = Automaton::new();
+        let mut at = a.start;
+        let path = self.text.trim_end_matches('/');
+        for c in path.chars() {
+            let next = a.node();
+            a.edge(at, Class::one(c), next);
+            at = next;
+        }
+        if matches!(self.shape, Shape::Literal) {
+            a.nodes[at].free.push(a.accept);
+        }
+        let deep = a.node();
+        a.edge(at, Class::one('/'), deep);
+        let inside = a.node();
+        a.edge(deep, Class::any(), inside);
+        a.edge(inside, Class::any(), inside);
+        a.nodes[inside].free.push(a.accept);
+        a
+    }
+}
+
+/// Whether `path` lies below the directory `dir`.
+pub fn is_below(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn prefixes_agree(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim_end_matches('/'), b.trim_end_matches('/'));
+    a.starts_with(b) || b.starts_with(a)
+}
+
+/// Splits at `/` outside of brackets and braces, and checks that these are closed.
+fn split(raw: &str) -> Result<Vec<String>, PatternError> {
+    let mut out = vec![String::new()];
+    let mut depth = 0_usize;
+    let mut chars = raw.chars().peekable();
+    while let Some(c) = chars.next() {
+        let mut push = |c: char| {
+            if let Some(last) = out.last_mut() {
+                last.push(c);
+            }
+        };
+        match c {
+            '\\' => {
+                push(c);
+                push(chars.next().ok_or(PatternError::Malformed("it ends with a lone `\\`"))?);
+            }
+            '{' => {
+                depth += 1;
+                push(c);
+            }
+            '}' if depth > 0 => {
+                depth -= 1;
+                push(c);
+            }
+            '[' => {
+                push(c);
+                let mut first = true;
+                loop {
+                    let inner =
+                        chars.next().ok_or(PatternError::Malformed("a `[` is not closed"))?;
+                    push(inner);
+                    match inner {
+                        ']' if !first => break,
+                        '!' | '^' if first => continue,
+                        '\\' => push(
+                            chars.next().ok_or(PatternError::Malformed("a `[` is not closed"))?,
+                        ),
+                        '/' => return Err(PatternError::Malformed("a `/` stands inside `[…]`")),
+                        _ => {}
+                    }
+                    first = false;
+                }
+            }
+            '/' if depth == 0 => out.push(String::new()),
+            other => push(other),
+        }
+    }
+    if depth > 0 {
+        return Err(PatternError::Malformed("a `{` is not closed"));
+    }
+    Ok(out)
+}
+
+/// A set of characters as sorted, disjoint, inclusive ranges.
+#[derive(Clone)]
+struct Class(Vec<(char, char)>);
+
+impl Class {
+    fn one(c: char) -> Class {
+        Class(vec![(c, c)])
+    }
+
+    fn any() -> Class {
+        Class(vec![('\u{0}', char::MAX)])
+    }
+
+    fn not_slash() -> Class {
+        Class(vec![('\u{0}', '.'), ('0', char::MAX)])
+    }
+
+    fn has(&self, c: char) -> bool {
+        self.0.iter().any(|(a, b)| *a <= c && c <= *b)
+    }
+
+    /// Sorted and merged; with `negated` the complement; never the slash.
+    fn of(mut ranges: Vec<(char, char)>, negated: bool) -> Class {
+        ranges.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::new();
+        for (a, b) in ranges {
+            match merged.last_mut() {
+                Some(last) if u32::from(a) <= last.1.saturating_add(1) => {
+                    last.1 = last.1.max(u32::from(b));
+                }
+                Some(_) | None => merged.push((u32::from(a), u32::from(b))),
+            }
+        }
+        if negated {
+            let mut gaps = Vec::new();
+            let mut from = 0_u32;
+            for (a, b) in &merged {
+                if *a > from {
+                    gaps.push((from, a - 1));
+                }
+                from = b.saturating_add(1);
+            }
+            if from <= u32::from(char::MAX) {
+                gaps.push((from, u32::from(char::MAX)));
+            }
+            merged = gaps;
+        }
+        // Ends that fall between the surrogates move to the nearest character.
+        let up = |n: u32| char::from_u32(n).unwrap_or('\u{e000}');
+        let down = |n: u32| char::from_u32(n).unwrap_or('\u{d7ff}');
+        let class = Class(
+            merged.into_iter().map(|(a, b)| (up(a), down(b))).filter(|(a, b)| a <= b).collect(),
+        );
+        class.meet(&Class::not_slash())
+    }
+
+    fn meet(&self, other: &Class) -> Class {
+        let mut out = Vec::new();
+        for (a, b) in &self.0 {
+            for (c, d) in &other.0 {
+                let (low, high) = ((*a).max(*c), (*b).min(*d));
+                if low <= high {
+                    out.push((low, high));
+                }
+            }
+        }
+        Class(out)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Node {
+    free: Vec<usize>,
+    edges: Vec<(Class, usize)>,
+}
+
+/// A nondeterministic automaton over the characters of a path.
+#[derive(Clone)]
+struct Automaton {
+    nodes: Vec<Node>,
+    start: usize,
+    accept: usize,
+}
+
+impl Automaton {
+    fn new() -> Automaton {
+        Automaton { nodes: vec![Node::default(), Node::default()], start: 0, accept: 1 }
+    }
+
+    fn node(&mut self) -> usize {
+        self.nodes.push(Node::default());
+        self.nodes.len() - 1
+    }
+
+    fn edge(&mut self, from: usize, class: Class, to: usize) {
+        self.nodes[from].edges.push((class, to));
+    }
+
+    fn of_glob(text: &str) -> Result<Automaton, PatternError> {
+        let mut automaton = Automaton::new();
+        let chars: Vec<char> = text.chars().collect();
+        let mut at = 0;
+        let start = automaton.start;
+        let end = automaton.sequence(&chars, &mut at, start, true, 0)?;
+        let accept = automaton.accept;
+        automaton.nodes[end].free.push(accept);
+        Ok(automaton)
+    }
+
+    /// Builds from `chars[*at..]` up to the end, or up to `,` or `}` inside braces. `fresh` says whether
+    /// a path segment begins here.
+    fn sequence(
+        &mut self,
+        chars: &[char],
+        at: &mut usize,
+        from: usize,
+        mut fresh: bool,
+        depth: usize,
+    ) -> Result<usize, PatternError> {
+        if depth > 8 {
+            return Err(PatternError::Malformed("braces are nested deeper than 8"));
+        }
+        let mut node = from;
+        while let Some(&c) = chars.get(*at) {
+            let mut next_fresh = false;
+            match c {
+                ',' | '}' if depth > 0 => break,
+                '*' if chars.get(*at + 1) == Some(&'*') => {
+                    while chars.get(*at) == Some(&'*') {
+                        *at += 1;
+                    }
+                    let next = self.node();
+                    if fresh && chars.get(*at) == Some(&'/') {
+                        // `**/`: no directory, or any number of them.
+                        *at += 1;
+                        let inside = self.node();
+                        self.nodes[node].free.push(next);
+                        self.nodes[node].free.push(inside);
+                        self.edge(inside, Class::any(), inside);
+                        self.edge(inside, Class::one('/'), next);
+                        next_fresh = true;
+                    } else {
+                        self.nodes[node].free.push(next);
+                        self.edge(next, Class::any(), next);
+                    }
+                    node = next;
+                    fresh = next_fresh;
+                    continue;
+                }
+                '*' => {
+                    let next = self.node();
+                    self.nodes[node].free.push(next);
+                    self.edge(next, Class::not_slash(), next);
+                    node = next;
+                }
+                '?' => node = self.step(node, Class::not_slash()),
+                '[' => {
+                    let class = read_class(chars, at)?;
+                    node = self.step(node, class);
+                }
+                '{' => {
+                    let out = self.node();
+                    loop {
+                        *at += 1;
+                        let end = self.sequence(chars, at, node, fresh, depth + 1)?;
+                        self.nodes[end].free.push(out);
+                        match chars.get(*at) {
+                            Some(',') => {}
+                            Some('}') => break,
+                            Some(_) | None => {
+                                return Err(PatternError::Malformed("a `{` is not closed"));
+                            }
+                        }
+                    }
+                    node = out;
+                }
+                '\\' => {
+                    *at += 1;
+                    let c = chars
+                        .get(*at)
+                        .ok_or(PatternError::Malformed("it ends with a lone `\\`"))?;
+                    node = self.step(node, Class::one(*c));
+                }
+                '/' => {
+                    node = self.step(node, Class::one('/'));
+                    next_fresh = true;
+                }
+                other => node = self.step(node, Class::one(other)),
+            }
+            fresh = next_fresh;
+            *at += 1;
+        }
+        Ok(node)
+    }
+
+    fn step(&mut self, from: usize, class: Class) -> usize {
+        let next = self.node();
+        self.edge(from, class, next);
+        next
+    }
+
+    /// `set` and all that is reached from it without a character.
+    fn close(&self, set: &mut Vec<usize>, seen: &mut [bool]) {
+        let mut n = 0;
+        while let Some(&node) = set.get(n) {
+            for &free in &self.nodes[node].free {
+                if !seen[free] {
+                    seen[free] = true;
+                    set.push(free);
+                }
+            }
+            n += 1;
+        }
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let mut seen = vec![false; self.nodes.len()];
+        seen[self.start] = true;
+        let mut set = vec![self.start];
+        self.close(&mut set, &mut seen);
+        for c in path.chars() {
+            let mut next_seen = vec![false; self.nodes.len()];
+            let mut next = Vec::new();
+            for &node in &set {
+                for (class, to) in &self.nodes[node].edges {
+                    if !next_seen[*to] && class.has(c) {
+                        next_seen[*to] = true;
+                        next.push(*to);
+                    }
+                }
+            }
+            self.close(&mut next, &mut next_seen);
+            if next.is_empty() {
+                return false;
+            }
+            set = next;
+            seen = next_seen;
+        }
+        seen[self.accept]
+    }
+
+    /// Whether some well-formed path is accepted by both: a search through pairs of nodes, with the
+    /// state of the current segment, since no path has an empty, `.` or `..` segment.
+    fn meet(a: &Automaton, b: &Automaton) -> bool {
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        enum Segment {
+            Empty,
+            Dot,
+            DotDot,
+            Named,
+        }
+        let mut todo = vec![(a.start, b.start, Segment::Empty)];
+        let mut seen: HashSet<(usize, usize, Segment)> = todo.iter().copied().collect();
+        while let Some((x, y, segment)) = todo.pop() {
+            if x == a.accept && y == b.accept && segment == Segment::Named {
+                return true;
+            }
+            let mut visit = |state| {
+                if seen.insert(state) {
+                    todo.push(state);
+                }
+            };
+            for &free in &a.nodes[x].free {
+                visit((free, y, segment));
+            }
+            for &free in &b.nodes[y].free {
+                visit((x, free, segment));
+            }
+            for (left, to_x) in &a.nodes[x].edges {
+                for (right, to_y) in &b.nodes[y].edges {
+                    let both = left.meet(right);
+                    if both.has('/') && segment == Segment::Named {
+                        visit((*to_x, *to_y, Segment::Empty));
+                    }
+                    if both.has('.') {
+                        let next = match segment {
+                            Segment::Empty => Segment::Dot,
+                            Segment::Dot => Segment::DotDot,
+                            Segment::DotDot | Segment::Named => Segment::Named,
+                        };
+                        visit((*to_x, *to_y, next));
+                    }
+                    let plain = |c: char| c != '/' && c != '.';
+                    if both.0.iter().any(|(low, high)| {
+                        plain(*low) || plain(*high) || u32::from(*high) - u32::from(*low) > 1
+                    }) {
+                        visit((*to_x, *to_y, Segment::Named));
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+/// Reads `[…]` from its `[`; leaves `at` on the `]`.
+fn read_class(chars: &[char], at: &mut usize) -> Result<Class, PatternError> {
+    const OPEN: PatternError = PatternError::Malformed("a `[` is not closed");
+    *at += 1;
+    let negated = matches!(chars.get(*at), Some('!' | '^'));
+    if negated {
+        *at += 1;
+    }
+    let mut ranges = Vec::new();
+    let mut first = true;
+    loop {
+        let mut low = *chars.get(*at).ok_or(OPEN)?;
+        if low == ']' && !first {
+            return Ok(Class::of(ranges, negated));
+        }
+        first = false;
+        if low == '\\' {
+            *at += 1;
+            low = *chars.get(*at).ok_or(OPEN)?;
+        }
+        *at += 1;
+        let mut high = low;
+        if chars.get(*at) == Some(&'-') && chars.get(*at + 1).is_some_and(|c| *c != ']') {
+            *at += 1;
+            high = *chars.get(*at).ok_or(OPEN)?;
+            if high == '\\' {
+                *at += 1;
+                high = *chars.get(*at).ok_or(OPEN)?;
+            }
+            *at += 1;
+        }
+        if low > high {
+            return Err(PatternError::Malformed("a range in `[…]` runs backwards"));
+        }
+        ranges.push((low, high));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pattern(raw: &str) -> Pattern {
+        Pattern::parse(raw, false).unwrap_or_else(|e| panic!("{raw}: {e:?}"))
+    }
+
+    #[test]
+    fn a_path_has_one_normal_form() {
+        for (raw, normal) in [
+            ("./a", "a"),
+            ("a//b", "a/b"),
+            ("a/./b", "a/b"),
+            ("a/x/../b", "a/b"),
+            ("a/b/", "a/b/"),
+            ("x/*/", "x/*/**"),
+        ] {
+            assert_eq!(pattern(raw).as_str(), normal);
+        }
+    }
+
+    #[test]
+    fn a_path_that_leaves_the_repository_is_refused() {
+        let refused = |raw| Pattern::parse(raw, false).unwrap_err();
+        assert_eq!(refused("/etc/passwd"), PatternError::Absolute);
+        assert_eq!(refused("C:\\x"), PatternError::Absolute);
+        assert_eq!(refused("~/x"), PatternError::Absolute);
+        assert_eq!(refused("../x"), PatternError::Escapes);
+        assert_eq!(refused("a/../../x"), PatternError::Escapes);
+        assert_eq!(refused(".git/hooks/x"), PatternError::GitDir);
+        assert_eq!(refused("a/.GIT/x"), PatternError::GitDir);
+        assert_eq!(refused("."), PatternError::Empty);
+        assert!(matches!(refused("a[b"), PatternError::Malformed(_)));
+        assert!(matches!(refused("a{b"), PatternError::Malformed(_)));
+        assert!(matches!(refused("a\u{0}b"), PatternError::Malformed(_)));
+    }
+
+    #[test]
+    fn a_glob_matches_what_the_page_says() {
+        let cases = [
+            ("src/*.py", "src/a.py", true),
+            ("src/*.py", "src/x/a.py", false),
+            ("src/**", "src/x/a.py", true),
+            ("src/**", "src", false),
+            ("**/a.py", "a.py", true),
+            ("**/a.py", "x/y/a.py", true),
+            ("**/a.py", "xa.py", false),
+            ("a/**/b", "a/b", true),
+            ("a/**/b", "a/x/y/b", true),
+            ("{a,b/c}/d", "b/c/d", true),
+            ("{a,b/c}/d", "b/d", false),
+            ("f?", "fo", true),
+            ("f?", "f/", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[!a-c]x", "dx", true),
+            ("a\\*", "a*", true),
+            ("a\\*", "ab", false),
+            ("dir/", "dir/x/y", true),
+            ("dir/", "dir", false),
+            ("dir", "dir/x", true),
+            ("dir", "dirx", false),
+        ];
+        for (glob, path, expected) in cases {
+            assert_eq!(pattern(glob).matches(path), expected, "{glob} on {path}");
+        }
+    }
+
+    #[test]
+    fn an_existing_file_with_brackets_in_its_name_is_that_file() {
+        let page = Pattern::parse("app/[id]/page.tsx", true).unwrap();
+        assert!(page.matches("app/[id]/page.tsx"));
+        assert!(!page.matches("app/i/page.tsx"));
+    }
+
+    #[test]
+    fn overlap_is_decided_exactly() {
+        let cases = [
+            ("src/*.py", "src/a*", true),
+            ("src/*.py", "src/*.rs", false),
+            ("src/a*b", "src/*c", false),
+            ("src/a*b", "src/*b", true),
+            ("src/*", "src/a/b", false),
+            ("src/**", "src/a/b", true),
+            ("src", "src/a/b", true),
+            ("src", "srcx", false),
+            ("src/", "src/a", true),
+            ("**/test_*.py", "tests/**", true),
+            ("[ab]x", "[cd]x", false),
+            ("[!a]", "a", false),
+            ("{a,b}/x", "{b,c}/x", true),
+            ("{a,b}/x", "{c,d}/x", false),
+            ("a/*/b", "a/b", true),
+            ("a/?/b", "a/bc", false),
+            ("a/**/b", "a/b", true),
+            ("?", "..x", false),
+        ];
+        for (a, b, expected) in cases {
+            assert_eq!(pattern(a).overlaps(&pattern(b)), expected, "{a} and {b}");
+            assert_eq!(pattern(b).overlaps(&pattern(a)), expected, "{b} and {a}");
+        }
+    }
+
+    /// Every well-formed path of up to `max` characters over a small alphabet.
+    fn paths(max: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut last = all.clone();
+        for _ in 0..max {
+            last = last.iter().flat_map(|p| ['a', 'b', '/'].map(|c| format!("{p}{c}"))).collect();
+            all.extend(last.iter().cloned());
+        }
+        all.retain(|p| !p.is_empty() && p.split('/').all(|s| !s.is_empty()));
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn overlap_agrees_with_trying_every_short_path(
+            left in "([ab]|\\*|\\?|\\[ab\\]|\\[!a\\]|\\{a,b\\}|\\*\\*/|/){1,3}",
+            right in "([ab]|\\*|\\?|\\[ab\\]|\\[!a\\]|\\{a,b\\}|\\*\\*/|/){1,3}",
+        ) {
+            let (Ok(a), Ok(b)) = (Pattern::parse(&left, false), Pattern::parse(&right, false)) else {
+                return Ok(());
+            };
+            let tried = paths(8).iter().any(|p| a.matches(p) && b.matches(p));
+            // A literal that is a directory overlaps what is below it, which `matches` says too.
+            // `[!a]` may need a character that is not in the alphabet, never here: b is in it.
+            if tried {
+                prop_assert!(a.overlaps(&b), "{left} and {right} share a path");
+            } else {
+                prop_assert!(!a.overlaps(&b), "{left} and {right} share no short path");
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The only writer of files: whole or not at all, synced, private where asked. Knows nothing of what it writes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file or directory that could not be written, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {path}: {source}")]
+pub struct StoreError {
+    /// What was tried.
+    pub action: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl StoreError {
+    /// Whether the disk is full or cannot be written: the user's to put right, then `resume`.
+    pub fn is_no_room(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::StorageFull
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::QuotaExceeded
+        )
+    }
+}
+
+/// Adds the action and path to an error of the system.
+fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError { action, path: path.to_owned(), source }
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The owner only (0600): prompts, logs, environments.
+    Private,
+    /// As the user's umask says.
+    Shared,
+}
+
+impl Mode {
+    fn bits(self) -> u32 {
+        match self {
+            Mode::Private => 0o600,
+            Mode::Shared => 0o666,
+        }
+    }
+}
+
+/// Makes `dir` and what is missing above it, for the owner only (0700).
+pub fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))
+}
+
+/// Replaces `path` by `content`: a reader sees the old or the new, never a part.
+pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut temp = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.bits()))
+        .tempfile_in(dir)
+        .map_err(failed("write beside", path))?;
+    temp.write_all(content).map_err(failed("write", path))?;
+    temp.as_file().sync_data().map_err(failed("sync", path))?;
+    temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
+    Ok(())
+}
+
+/// Creates `path` with `content`; `Ok(false)` when it is already there. Atomic between processes.
+pub fn create_new(path: &Path, content: &[u8], mode: Mode) -> Result<bool, StoreError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut temp = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.bits()))
+        .tempfile_in(dir)
+        .map_err(failed("write beside", path))?;
+    temp.write_all(content).map_err(failed("write", path))?;
+    temp.as_file().sync_data().map_err(failed("sync", path))?;
+    match temp.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(failed("create", path)(e.error)),
+    }
+}
+
+/// Moves a finished directory to where it belongs and syncs the directory above.
+pub fn publish_dir(built: &Path, place: &Path) -> Result<(), StoreError> {
+    #[expect(clippy::disallowed_methods, reason = "this is the file that may")]
+    fs::rename(built, place).map_err(failed("rename to", place))?;
+    sync_dir(place.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in `dir` durable.
+pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(failed("sync", dir))
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Removes a directory and what is in it; one that is not there is fine.
+pub fn remove_dir(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Removes a directory when nothing is in it.
+pub fn remove_empty_dir(path: &Path) {
+    // That it still holds something is the answer, not an error.
+    let _ = fs::remove_dir(path);
+}
+
+/// Points the symbolic link `link` at `target`, replacing one that is there.
+pub fn link(target: &Path, link: &Path) -> Result<(), StoreError> {
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let temp = link.with_file_name(format!(".tmp-link-{}-{name}", std::process::id()));
+    remove(&temp)?;
+    std::os::unix::fs::symlink(target, &temp).map_err(failed("link", link))?;
+    #[expect(clippy::disallowed_methods, reason = "this is the file that may")]
+    fs::rename(&temp, link).map_err(failed("link", link))
+}
+
+/// Opens `path` for appending, made private when it is new.
+pub fn open_append(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed("open", path))
+}
+
+/// Appends `bytes` and makes them durable before it returns.
+pub fn append_synced(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    file.write_all(bytes).map_err(failed("append to", path))?;
+    file.sync_data().map_err(failed("sync", path))
+}
+
+/// Cuts `path` back to `len` bytes.
+pub fn truncate(path: &Path, len: u64) -> Result<(), StoreError> {
+    let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
+    file.set_len(len).map_err(failed("truncate", path))?;
+    file.sync_data().map_err(failed("sync", path))
+}
+
+/// Appends the `lines` that `path` does not hold yet, making it where it is missing.
+pub fn ensure_lines(path: &Path, lines: &[&str]) -> Result<(), StoreError> {
+    let mut text = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(failed("read", path)(e)),
+    };
+    let before = text.len();
+    for line in lines {
+        if text.split(|b| *b == b'\n').any(|l| l.trim_ascii_end() == line.as_bytes()) {
+            continue;
+        }
+        if text.last().is_some_and(|b| *b != b'\n') {
+            text.push(b'\n');
+        }
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
+    }
+    if text.len() == before {
+        return Ok(());
+    }
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(failed("create", dir))?;
+    }
+    replace(path, &text, Mode::Shared)
+}
+
+/// An exclusive lock on a file, freed by the kernel when the process dies.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock; `None` when another process has it.
+    pub fn try_take(path: &Path) -> Result<Option<Lock>, StoreError> {
+        let file = open_lock(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { file, path: path.to_owned() })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(failed("lock", path)(e)),
+        }
+    }
+
+    /// Waits for the lock.
+    pub fn take(path: &Path) -> Result<Lock, StoreError> {
+        let file = open_lock(path)?;
+        file.lock().map_err(failed("lock", path))?;
+        Ok(Lock { file, path: path.to_owned() })
+    }
+
+    /// Writes who holds it, for messages; never relied on.
+    pub fn describe(&mut self, text: &str) -> Result<(), StoreError> {
+        self.file.set_len(0).map_err(failed("write", &self.path))?;
+        self.file.write_all(text.as_bytes()).map_err(failed("write", &self.path))
+    }
+}
+
+/// Whether some process holds the lock on `path`.
+pub fn is_locked(path: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().read(true).open(path) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Blocks until nobody holds the lock on `path`.
+pub fn wait_unlocked(path: &Path) -> Result<(), StoreError> {
+    let file = OpenOptions::new().read(true).open(path).map_err(failed("open", path))?;
+    file.lock_shared().map_err(failed("wait for", path))
+}
+
+fn open_lock(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed("open", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_created_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        assert!(create_new(&path, b"1", Mode::Private).unwrap());
+        assert!(!create_new(&path, b"2", Mode::Private).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"1");
+    }
+
+    #[test]
+    fn lines_are_added_once_and_what_stands_there_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("info/exclude");
+        ensure_lines(&path, &["/a", "/b"]).unwrap();
+        replace(&path, b"mine\n/a", Mode::Shared).unwrap();
+        ensure_lines(&path, &["/a", "/b"]).unwrap();
+        ensure_lines(&path, &["/a", "/b"]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine\n/a\n/b\n");
+    }
+
+    #[test]
+    fn a_lock_has_one_holder_and_is_free_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        assert!(is_locked(&path));
+        drop(held);
+        assert!(!is_locked(&path));
+        assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+}
