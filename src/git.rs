@@ -73,7 +73,12 @@ pub enum FastForward {
     /// The branch, and its checkout where there is one, stand at the new commit.
     Done,
     /// The branch stands elsewhere.
-    Moved(Option<Sha>),
+    Moved {
+        /// Where; `None` when it is gone.
+        now: Option<Sha>,
+        /// Whether it only went forward from where it was.
+        onward: bool,
+    },
     /// The checkout has changes in the way; nothing was touched.
     Dirty {
         /// The checkout.
@@ -583,12 +588,12 @@ impl Repo {
             return Ok(FastForward::Done);
         }
         if now.as_ref() != Some(old) || !self.contains(new, old)? {
-            return Ok(FastForward::Moved(now));
+            return self.moved(now, old);
         }
         let Some(checkout) = self.checkout_of(branch)? else {
             return match self.swap_branch(branch, Some(old), new, "slimductor: promote")? {
                 Swap::Done => Ok(FastForward::Done),
-                Swap::Elsewhere(now) => Ok(FastForward::Moved(now)),
+                Swap::Elsewhere(now) => self.moved(now, old),
             };
         };
         let args =
@@ -599,9 +604,17 @@ impl Repo {
             return Ok(FastForward::Done);
         }
         if now.as_ref() != Some(old) {
-            return Ok(FastForward::Moved(now));
+            return self.moved(now, old);
         }
         Ok(FastForward::Dirty { checkout, message: said(&output) })
+    }
+
+    fn moved(&self, now: Option<Sha>, old: &Sha) -> Result<FastForward, GitError> {
+        let onward = match &now {
+            Some(now) => self.contains(now, old)?,
+            None => false,
+        };
+        Ok(FastForward::Moved { now, onward })
     }
 
     /// How many tracked files the checkout around `dir` has changed against HEAD.

@@ -13,7 +13,10 @@
 //! Imports run one way (tests/architecture.rs holds the table): `types ◀ plan ◀ verify ◀ execute ◀ cli`,
 //! `types ◀ store, git ◀ integrate ◀ execute`.
 
+pub mod execute;
 pub mod git;
+pub mod integrate;
 pub mod plan;
 pub mod store;
 pub mod types;
+pub mod verify;

@@ -1,0 +1,584 @@
+//! What to do next, from the state and what was seen: pure, level-triggered, the same for `run` and `resume`.
+
+use std::collections::HashSet;
+
+use super::state::{Choice, Event, Outcome, RunState, Stage, StageStep, Step};
+use crate::git::{FastForward, Merge, Swap};
+use crate::integrate::queue;
+use crate::plan::config::Boundaries;
+use crate::types::{Attempt, Category, Change, Finding, JobReport, Millis, Sha, Slot, StageNumber};
+use crate::verify;
+
+/// Something to be done in the world. Plain data, and its own name: doing one twice is harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the fields are indices and numbers of the state")]
+pub enum Effect {
+    /// Make the staging branch at the base.
+    CreateStaging,
+    /// Make the attempt's worktree hold its base.
+    Prepare { task: usize, attempt: Attempt },
+    /// Run the worker to its end, or find the one that runs.
+    Work { task: usize, attempt: Attempt },
+    /// Commit what the worker left, and compare it with its base.
+    Collect { task: usize, attempt: Attempt },
+    /// Run the verification commands in the attempt's worktree.
+    Check { task: usize, attempt: Attempt },
+    /// Merge in memory.
+    BuildStage { stage: StageNumber },
+    /// Make the gate's worktree hold the merged tree.
+    PrepareStage { stage: StageNumber },
+    /// Run the gate's commands there.
+    CheckStage { stage: StageNumber },
+    /// Move staging to the merged commit.
+    Land { stage: StageNumber },
+    /// Move the target to the staging tip.
+    Promote { to: Sha },
+    /// Merge the target's new tip into staging.
+    MergeTarget { target: Sha },
+    /// Remove what the run made; when it is aborted, end its jobs first.
+    CleanUp,
+    /// Remove an answer that was taken, or that answers nothing any more.
+    DropAnswer { id: String },
+}
+
+impl Effect {
+    /// Whether it waits for a job, which outlives the coordinator.
+    pub fn is_job(&self) -> bool {
+        matches!(self, Effect::Work { .. } | Effect::Check { .. } | Effect::CheckStage { .. })
+    }
+}
+
+/// What an effect brought about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the effects' results")]
+pub enum Product {
+    Nothing,
+    Job(JobReport),
+    Collected { head: Sha, changes: Vec<Change> },
+    Merged(Merge),
+    Swapped(Swap),
+    Promoted(FastForward),
+    CleanedUp { kept: Vec<String> },
+}
+
+/// Why an effect brought nothing about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Git or the system refused.
+    Refused(String),
+    /// The disk is full or cannot be written: stop cleanly, `resume` later.
+    NoRoom(String),
+}
+
+/// An effect that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Which.
+    pub effect: Effect,
+    /// With what.
+    pub result: Result<Product, Trouble>,
+}
+
+/// An answer that a person left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its name; an answer is taken once.
+    pub id: String,
+    /// What was decided.
+    pub choice: Choice,
+    /// About which task, and at which attempt: an answer to an older question is none.
+    pub about: Option<(usize, Attempt)>,
+}
+
+/// What the coordinator sees of the world at one moment.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields are named by their types")]
+pub struct Seen {
+    pub now: Millis,
+    pub done: Vec<Done>,
+    pub in_flight: HashSet<Effect>,
+    pub answers: Vec<Answer>,
+    /// Finish what is under way, begin nothing.
+    pub interrupted: bool,
+}
+
+/// What decisions need besides the state.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// What no task may touch.
+    pub boundaries: Boundaries,
+    /// The wait before the first retry of a crash or timeout, ms; doubled each time, at most a minute.
+    pub backoff_ms: u64,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Write it down.
+    Record(Event),
+    /// Begin it.
+    Begin(Effect),
+}
+
+/// What to do next; empty when there is nothing to do but wait.
+pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
+    let mut events = outcomes(state, seen, limits);
+    if events.is_empty() && !seen.interrupted {
+        events = answers(state, seen);
+    }
+    if events.is_empty() && !seen.interrupted && !state.is_over() {
+        events = choices(state, seen, limits);
+    }
+    if !events.is_empty() {
+        return events.into_iter().map(Command::Record).collect();
+    }
+    if seen.interrupted {
+        return Vec::new();
+    }
+    let due = due(state, seen).into_iter().filter(|e| !seen.in_flight.contains(e));
+    due.map(Command::Begin).collect()
+}
+
+/// When something will be due by itself: the next retry.
+pub fn next_wake(state: &RunState) -> Option<Millis> {
+    let waiting = |t: &usize| state.tasks[*t].step == Step::Pending && state.is_ready(*t);
+    (0..state.tasks.len()).filter(waiting).filter_map(|t| state.tasks[t].retry_at).min()
+}
+
+/// The effects that the state asks for, whether in flight or not.
+fn due(state: &RunState, seen: &Seen) -> Vec<Effect> {
+    let mut due: Vec<Effect> = seen
+        .answers
+        .iter()
+        .filter(|a| state.answered.contains(&a.id) || !is_current(state, a))
+        .map(|a| Effect::DropAnswer { id: a.id.clone() })
+        .collect();
+    if state.is_over() || state.refused.is_some() {
+        return due;
+    }
+    if state.aborting {
+        // What is being written is finished first; what runs is ended by the clean-up.
+        if !state.cleaned && !seen.in_flight.iter().any(|e| !e.is_job() && *e != Effect::CleanUp) {
+            due.push(Effect::CleanUp);
+        }
+        return due;
+    }
+    let Some(staging) = &state.staging else {
+        due.push(Effect::CreateStaging);
+        return due;
+    };
+    for (task, run) in state.tasks.iter().enumerate() {
+        let attempt = run.attempt;
+        match run.step {
+            Step::Preparing => due.push(Effect::Prepare { task, attempt }),
+            Step::Working => due.push(Effect::Work { task, attempt }),
+            Step::Collecting => due.push(Effect::Collect { task, attempt }),
+            Step::Checking => due.push(Effect::Check { task, attempt }),
+            Step::Pending
+            | Step::Judging
+            | Step::Queued
+            | Step::Merged
+            | Step::Failed
+            | Step::Skipped => {}
+        }
+    }
+    if let Some(stage) = &state.stage {
+        let number = stage.number;
+        match stage.step {
+            StageStep::Building => due.push(Effect::BuildStage { stage: number }),
+            StageStep::Preparing => due.push(Effect::PrepareStage { stage: number }),
+            StageStep::Checking => due.push(Effect::CheckStage { stage: number }),
+            StageStep::Green => due.push(Effect::Land { stage: number }),
+            StageStep::Red => {}
+        }
+    }
+    if is_settled(state) && state.stage.is_none() {
+        if let Some((target, _)) = &state.target_moved {
+            due.push(Effect::MergeTarget { target: target.clone() });
+        } else if wants_promotion(state) {
+            if state.gated.as_ref() == Some(staging) && state.promotion_blocked.is_none() {
+                due.push(Effect::Promote { to: staging.clone() });
+            }
+        } else if !state.cleaned && may_end(state) {
+            due.push(Effect::CleanUp);
+        }
+    }
+    due
+}
+
+/// Whether no task can move any more by itself, and what is there may go to the target.
+fn is_settled(state: &RunState) -> bool {
+    let all_landed = state.tasks.iter().all(|t| matches!(t.step, Step::Merged | Step::Skipped));
+    all_landed || (state.promote_landed && is_stuck(state))
+}
+
+/// Whether nothing runs, nothing can start, now or later, and something has failed.
+fn is_stuck(state: &RunState) -> bool {
+    let idle = |task: usize| match state.tasks[task].step {
+        Step::Merged | Step::Failed | Step::Skipped => true,
+        Step::Pending => !state.is_ready(task),
+        Step::Preparing
+        | Step::Working
+        | Step::Collecting
+        | Step::Checking
+        | Step::Judging
+        | Step::Queued => false,
+    };
+    (0..state.tasks.len()).all(idle) && state.tasks.iter().any(|t| t.step == Step::Failed)
+}
+
+/// Whether staging holds something that the target does not have yet and is to get.
+fn wants_promotion(state: &RunState) -> bool {
+    let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
+    landed && !state.header.settings.no_promote && state.promoted.is_none()
+}
+
+/// Whether the final gate is behind us, or there is nothing for it to look at.
+fn may_end(state: &RunState) -> bool {
+    let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
+    !landed || state.promoted.is_some() || (state.gated.is_some() && state.gated == state.staging)
+}
+
+fn is_current(state: &RunState, answer: &Answer) -> bool {
+    match (answer.choice, answer.about) {
+        (Choice::Abort, _) => {
+            state.promoted.is_none() && !state.aborting && state.outcome.is_none()
+        }
+        (Choice::Retry, Some((task, attempt))) => {
+            let run = &state.tasks[task];
+            matches!(run.step, Step::Failed | Step::Skipped) && run.attempt == attempt
+        }
+        (Choice::Skip, Some((task, attempt))) => {
+            let run = &state.tasks[task];
+            matches!(run.step, Step::Failed | Step::Pending) && run.attempt == attempt
+        }
+        (Choice::Retry | Choice::Skip, None) => false,
+    }
+}
+
+fn answers(state: &RunState, seen: &Seen) -> Vec<Event> {
+    // One at a time: the next is judged by the state that this one makes.
+    let fresh =
+        seen.answers.iter().find(|a| !state.answered.contains(&a.id) && is_current(state, a));
+    let event = fresh.map(|a| Event::Answered {
+        id: a.id.clone(),
+        choice: a.choice,
+        task: a.about.map(|(task, _)| state.plan.tasks[task].id.clone()),
+    });
+    event.into_iter().collect()
+}
+
+/// What ended, as events. What is no longer due is dropped: it was superseded.
+fn outcomes(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
+    let due = due(state, &Seen { in_flight: HashSet::new(), ..seen.clone() });
+    let mut events = Vec::new();
+    for done in seen.done.iter().filter(|d| due.contains(&d.effect)) {
+        match &done.result {
+            Ok(product) => events.extend(outcome(state, &done.effect, product, limits)),
+            Err(Trouble::Refused(error) | Trouble::NoRoom(error)) => {
+                events.push(refused(state, seen, &done.effect, error, limits));
+            }
+        }
+    }
+    events
+}
+
+fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits) -> Option<Event> {
+    let id = |task: usize| state.plan.tasks[task].id.clone();
+    let event = match (effect, product) {
+        (Effect::CreateStaging, Product::Swapped(Swap::Done)) => Event::StagingCreated,
+        (Effect::CreateStaging, Product::Swapped(Swap::Elsewhere(at))) => {
+            elsewhere("the staging branch", at.as_ref())
+        }
+        (Effect::Prepare { task, attempt }, _) => {
+            Event::WorktreeReady { task: id(*task), attempt: *attempt }
+        }
+        (Effect::Work { task, attempt }, Product::Job(report)) => Event::WorkerEnded {
+            task: id(*task),
+            attempt: *attempt,
+            finding: verify::judge_worker(&state.plan.tasks[*task], report),
+            report: report.clone(),
+        },
+        (Effect::Collect { task, attempt }, Product::Collected { head, changes }) => {
+            let spec = &state.plan.tasks[*task];
+            let mut findings = verify::boundary::judge(spec, changes, &limits.boundaries);
+            let ended_well = state.tasks[*task].findings.is_empty();
+            if changes.is_empty() && ended_well {
+                findings.extend(verify::judge_no_changes(spec));
+            }
+            let (task, attempt, head) = (id(*task), *attempt, head.clone());
+            Event::WorkCollected { task, attempt, head, files: changes.len(), findings }
+        }
+        (Effect::Check { task, attempt }, Product::Job(report)) => Event::ChecksEnded {
+            task: id(*task),
+            attempt: *attempt,
+            findings: verify::command::judge(&state.plan.tasks[*task].verification, report),
+            report: report.clone(),
+        },
+        (Effect::BuildStage { stage }, Product::Merged(Merge::Clean { commit, tree })) => {
+            Event::StageBuilt { stage: *stage, commit: commit.clone(), tree: tree.clone() }
+        }
+        (Effect::BuildStage { stage }, Product::Merged(Merge::Conflict(paths))) => {
+            Event::StageConflicted { stage: *stage, paths: paths.clone() }
+        }
+        (Effect::PrepareStage { stage }, _) => Event::StageReady { stage: *stage },
+        (Effect::CheckStage { stage }, Product::Job(report)) => Event::StageChecked {
+            stage: *stage,
+            findings: verify::command::judge(&stage_checks(state), report),
+            report: report.clone(),
+        },
+        (Effect::Land { .. }, Product::Swapped(Swap::Done)) => {
+            let stage = state.stage.as_ref()?;
+            Event::Landed { task: id(stage.task?), commit: stage.commit.clone()? }
+        }
+        (Effect::Land { .. }, Product::Swapped(Swap::Elsewhere(at))) => {
+            elsewhere("the staging branch", at.as_ref())
+        }
+        (Effect::Promote { to }, Product::Promoted(FastForward::Done)) => {
+            Event::Promoted { from: state.target_tip.clone(), to: to.clone() }
+        }
+        (Effect::Promote { .. }, Product::Promoted(FastForward::Dirty { checkout, message })) => {
+            let first = message.lines().next().unwrap_or("").trim_start_matches("error: ");
+            Event::PromotionBlocked {
+                reason: format!("{} has changes in the way: {first}", checkout.display()),
+                help: "commit or stash them, then `slimductor resume`".to_owned(),
+            }
+        }
+        (
+            Effect::Promote { .. },
+            Product::Promoted(FastForward::Moved { now: Some(now), onward: true }),
+        ) => Event::TargetMoved { to: now.clone() },
+        (Effect::Promote { .. }, Product::Promoted(FastForward::Moved { now, .. })) => {
+            let now = now.as_ref().map_or("nothing", Sha::short);
+            Event::PromotionBlocked {
+                reason: format!("{} was rewritten during the run, to {now}", state.header.target),
+                help: format!("merge {} yourself, or abort", state.staging_branch()),
+            }
+        }
+        (Effect::MergeTarget { target }, Product::Merged(Merge::Clean { commit, .. })) => {
+            Event::TargetMerged { target: target.clone(), commit: commit.clone() }
+        }
+        (Effect::MergeTarget { .. }, Product::Merged(Merge::Conflict(paths))) => {
+            let (target, paths) = (&state.header.target, paths.join(", "));
+            Event::PromotionBlocked {
+                reason: format!("{target} moved during the run and conflicts with it in {paths}"),
+                help: format!("merge {} into {target} yourself, or abort", state.staging_branch()),
+            }
+        }
+        (Effect::CleanUp, Product::CleanedUp { kept }) => Event::CleanedUp { kept: kept.clone() },
+        (_, _) => return None,
+    };
+    Some(event)
+}
+
+fn elsewhere(what: &str, at: Option<&Sha>) -> Event {
+    let at = at.map_or("gone", Sha::short);
+    let error = format!("it is at {at}, which this run did not do");
+    Event::EffectFailed { what: what.to_owned(), task: None, error }
+}
+
+/// An effect that git or the system refused: the attempt's failure, or a person's business.
+fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: &Limits) -> Event {
+    match effect {
+        Effect::Prepare { task, .. }
+        | Effect::Work { task, .. }
+        | Effect::Collect { task, .. }
+        | Effect::Check { task, .. } => {
+            let finding = Finding {
+                category: Category::EnvIssue,
+                message: error.to_owned(),
+                subject: None,
+                help: "put right what the message says, then `slimductor retry`".to_owned(),
+                output: None,
+            };
+            attempt_failed(state, seen, *task, vec![finding], limits)
+        }
+        Effect::CreateStaging => failed("make the staging branch", error),
+        Effect::BuildStage { .. } => failed("merge into staging", error),
+        Effect::PrepareStage { .. } => failed("make the gate's worktree", error),
+        Effect::CheckStage { .. } => failed("run the gate", error),
+        Effect::Land { .. } => failed("move the staging branch", error),
+        Effect::MergeTarget { .. } => failed("merge the target into staging", error),
+        Effect::Promote { .. } => failed("move the target branch", error),
+        Effect::CleanUp => failed("clean up", error),
+        Effect::DropAnswer { .. } => failed("remove an answer", error),
+    }
+}
+
+fn failed(what: &str, error: &str) -> Event {
+    Event::EffectFailed { what: what.to_owned(), task: None, error: error.to_owned() }
+}
+
+fn attempt_failed(
+    state: &RunState,
+    seen: &Seen,
+    task: usize,
+    findings: Vec<Finding>,
+    limits: &Limits,
+) -> Event {
+    let run = &state.tasks[task];
+    let spec = &state.plan.tasks[task];
+    let category = verify::leading(&findings).map_or(Category::LogicError, |f| f.category);
+    let used = run.attempt.saturating_sub(run.attempts_before);
+    let wait = if category.is_transient() {
+        let doubled = limits.backoff_ms.saturating_mul(1 << used.saturating_sub(1).min(10));
+        i64::try_from(doubled.min(60_000)).unwrap_or(60_000)
+    } else {
+        0
+    };
+    let retry_at = (used < spec.max_attempts).then_some(seen.now + wait);
+    Event::AttemptFailed {
+        task: spec.id.clone(),
+        attempt: run.attempt,
+        category,
+        findings,
+        retry_at,
+    }
+}
+
+/// Choices that the state allows: verdicts, the next stage, the next attempts, the end.
+fn choices(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
+    if let Some(reason) = &state.refused {
+        return vec![Event::Escalated { reason: reason.clone() }];
+    }
+    if state.aborting {
+        let ended = state.cleaned.then_some(Event::RunEnded { outcome: Outcome::Aborted });
+        return ended.into_iter().collect();
+    }
+    let Some(staging) = &state.staging else { return Vec::new() };
+    let mut events = Vec::new();
+    for (task, run) in state.tasks.iter().enumerate() {
+        if run.step != Step::Judging {
+            continue;
+        }
+        if run.findings.is_empty() {
+            let id = state.plan.tasks[task].id.clone();
+            events.push(Event::TaskVerified { task: id, attempt: run.attempt });
+        } else {
+            events.push(attempt_failed(state, seen, task, run.findings.clone(), limits));
+        }
+    }
+    events.extend(stage_choice(state, seen, limits, staging));
+    if events.is_empty() {
+        events.extend(starts(state, seen, staging));
+    }
+    if events.is_empty() {
+        events.extend(ending(state, seen));
+    }
+    events
+}
+
+/// What the gate does next: judge a red stage, or take the front of the queue.
+fn stage_choice(state: &RunState, seen: &Seen, limits: &Limits, staging: &Sha) -> Option<Event> {
+    let next = |task: Option<usize>| Event::StageStarted {
+        stage: state.stages + 1,
+        task: task.map(|t| state.plan.tasks[t].id.clone()),
+        base: staging.clone(),
+    };
+    if let Some(stage) = &state.stage {
+        let blamed = stage.task.filter(|_| stage.step == StageStep::Red)?;
+        return Some(attempt_failed(state, seen, blamed, stage.findings.clone(), limits));
+    }
+    let queued = (0..state.tasks.len()).filter(|t| state.tasks[*t].step == Step::Queued);
+    let front = queue::front(queued.map(|t| queue::Waiting {
+        task: t,
+        priority: state.plan.tasks[t].priority,
+        remaining: state.plan.tails[t],
+        since: state.tasks[t].verified_seq,
+    }));
+    if let Some(task) = front {
+        return Some(next(Some(task)));
+    }
+    let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
+    let gate_due = is_settled(state)
+        && landed
+        && state.promoted.is_none()
+        && state.promotion_blocked.is_none()
+        && state.target_moved.is_none()
+        && state.gated.as_ref() != Some(staging)
+        && state.final_red.is_none();
+    gate_due.then(|| next(None))
+}
+
+/// New attempts for the tasks that are ready, while there is room.
+fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
+    let active = state.tasks.iter().filter(|t| t.is_active()).count();
+    let room = (state.header.settings.jobs as usize).saturating_sub(active);
+    let can_start = |t: &usize| {
+        let run = &state.tasks[*t];
+        run.step == Step::Pending
+            && run.retry_at.is_none_or(|at| at <= seen.now)
+            && state.is_ready(*t)
+    };
+    let mut ready: Vec<usize> = (0..state.tasks.len()).filter(can_start).collect();
+    ready.sort_by_key(|&t| {
+        (std::cmp::Reverse(state.plan.tasks[t].priority), std::cmp::Reverse(state.plan.tails[t]), t)
+    });
+    let mut taken: HashSet<Slot> = state.tasks.iter().filter_map(|t| t.slot).collect();
+    let mut events = Vec::new();
+    for task in ready.into_iter().take(room) {
+        let Some(slot) = (0..).find(|s| !taken.contains(s)) else { break };
+        taken.insert(slot);
+        events.push(Event::AttemptStarted {
+            task: state.plan.tasks[task].id.clone(),
+            attempt: state.tasks[task].attempt + 1,
+            slot,
+            base: staging.clone(),
+        });
+    }
+    events
+}
+
+/// The end, or the question to a person, when nothing else is left.
+fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
+    if !seen.in_flight.is_empty() || state.stage.is_some() {
+        return None;
+    }
+    if let Some(findings) = &state.final_red {
+        let first = findings.first().map_or("", |f| f.message.as_str());
+        return Some(Event::Escalated { reason: format!("the final gate is red: {first}") });
+    }
+    if let Some(reason) = &state.promotion_blocked {
+        return Some(Event::Escalated { reason: reason.clone() });
+    }
+    if state.cleaned {
+        let whole = state.tasks.iter().all(|t| matches!(t.step, Step::Merged | Step::Skipped));
+        let outcome = if whole { Outcome::Done } else { Outcome::Partial };
+        return Some(Event::RunEnded { outcome });
+    }
+    if is_stuck(state) && !is_settled(state) {
+        let failed: Vec<&str> = (0..state.tasks.len())
+            .filter(|t| state.tasks[*t].step == Step::Failed)
+            .map(|t| state.plan.tasks[t].id.as_str())
+            .collect();
+        return Some(Event::Escalated {
+            reason: format!("out of attempts: {}", failed.join(", ")),
+        });
+    }
+    None
+}
+
+/// The checks of the stage at the gate: the task's own and the incremental ones; at the end the final
+/// ones or, where none are declared, those of everything that landed.
+pub fn stage_checks(state: &RunState) -> Vec<crate::plan::Check> {
+    let plan = &state.plan;
+    let mut checks = Vec::new();
+    match state.stage.as_ref() {
+        Some(Stage { task: Some(task), .. }) => {
+            checks.extend(plan.tasks[*task].verification.iter().cloned());
+            checks.extend(plan.incremental.iter().cloned());
+        }
+        Some(Stage { task: None, .. }) if !plan.final_checks.is_empty() => {
+            checks.extend(plan.final_checks.iter().cloned());
+        }
+        Some(Stage { task: None, .. }) => {
+            let merged = (0..plan.tasks.len()).filter(|t| state.tasks[*t].step == Step::Merged);
+            checks.extend(merged.flat_map(|t| plan.tasks[t].verification.iter().cloned()));
+            checks.extend(plan.incremental.iter().cloned());
+        }
+        None => {}
+    }
+    let mut seen = HashSet::new();
+    checks.retain(|c| seen.insert((c.command.clone(), c.required)));
+    checks
+}

@@ -1,0 +1,755 @@
+//! The state of a run: events, and the one fold that makes state out of them. Pure; knows no clock and no disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::types::{
+    Attempt, Category, Finding, JobReport, Millis, RunId, Sha, Slot, StageNumber, TaskId,
+};
+
+/// What happened, or what was decided: a journal line, a reporter's input, a line of `run --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are named by the variant's line")]
+pub enum Event {
+    /// The run was made; always the first.
+    RunStarted {
+        run_id: RunId,
+        version: String,
+        request: String,
+        plan_sha256: String,
+        target: String,
+        base: Sha,
+        settings: Settings,
+        approval: Approval,
+    },
+    /// A coordinator took the run up, the first or a later one.
+    CoordinatorStarted { pid: u32, version: String, promote_landed: bool },
+    /// The staging branch exists.
+    StagingCreated,
+    /// Chosen: a new attempt, its worktree and its base.
+    AttemptStarted { task: TaskId, attempt: Attempt, slot: Slot, base: Sha },
+    /// The attempt's worktree holds its base.
+    WorktreeReady { task: TaskId, attempt: Attempt },
+    /// The worker's job is over.
+    WorkerEnded { task: TaskId, attempt: Attempt, report: JobReport, finding: Option<Finding> },
+    /// What the worker left is committed on the task's branch and compared with what it may touch.
+    WorkCollected {
+        task: TaskId,
+        attempt: Attempt,
+        head: Sha,
+        files: usize,
+        findings: Vec<Finding>,
+    },
+    /// The verification commands have run in the attempt's worktree.
+    ChecksEnded { task: TaskId, attempt: Attempt, report: JobReport, findings: Vec<Finding> },
+    /// The attempt is what was asked for and waits in the queue.
+    TaskVerified { task: TaskId, attempt: Attempt },
+    /// The attempt did not pass. With `retry_at` (ms since the epoch) there is a next one.
+    AttemptFailed {
+        task: TaskId,
+        attempt: Attempt,
+        category: Category,
+        findings: Vec<Finding>,
+        retry_at: Option<Millis>,
+    },
+    /// Chosen: the next tree to put to the gate, `task` merged onto `base`, or `base` itself at the end.
+    StageStarted { stage: StageNumber, task: Option<TaskId>, base: Sha },
+    /// The tree exists.
+    StageBuilt { stage: StageNumber, commit: Sha, tree: Sha },
+    /// The task does not merge with what landed before it.
+    StageConflicted { stage: StageNumber, paths: Vec<String> },
+    /// The gate's worktree holds the tree.
+    StageReady { stage: StageNumber },
+    /// The gate's commands have run; empty findings are green.
+    StageChecked { stage: StageNumber, report: JobReport, findings: Vec<Finding> },
+    /// Staging stands at the stage's commit.
+    Landed { task: TaskId, commit: Sha },
+    /// The target stands at the staging tip.
+    Promoted { from: Sha, to: Sha },
+    /// The target could not be moved; nothing was touched.
+    PromotionBlocked { reason: String, help: String },
+    /// The target went forward during the run; it is to be merged into staging.
+    TargetMoved { to: Sha },
+    /// The target's new tip is merged into staging, which is gated again.
+    TargetMerged { target: Sha, commit: Sha },
+    /// Something around the run was refused by the machine or git.
+    EffectFailed { what: String, task: Option<TaskId>, error: String },
+    /// A person's answer was taken.
+    Answered { id: String, choice: Choice, task: Option<TaskId> },
+    /// Nothing can go on without a person.
+    Escalated { reason: String },
+    /// Worktrees, branches and sessions of the run are gone, but for what is kept on purpose.
+    CleanedUp { kept: Vec<String> },
+    /// The run is over.
+    RunEnded { outcome: Outcome },
+}
+
+/// What a person decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// Try the task again, with fresh attempts.
+    Retry,
+    /// Go on without the task.
+    Skip,
+    /// End the run; the target stays where it was.
+    Abort,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything landed, or was skipped by a person.
+    Done,
+    /// What landed was promoted; some tasks did not land.
+    Partial,
+    /// A person ended it.
+    Aborted,
+}
+
+/// What was set when the run was made; frozen, so that `resume` goes on the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// How many tasks are worked on at once.
+    pub jobs: u32,
+    /// `tmux` or `process`.
+    pub backend: String,
+    /// Promote what landed even when some tasks failed.
+    pub promote_landed: bool,
+    /// Stop after the final gate.
+    pub no_promote: bool,
+    /// Only these tasks and what they depend on; empty is all.
+    pub only: Vec<TaskId>,
+    /// The agent for tasks that name none.
+    pub agent: Option<String>,
+    /// Names of further environment variables that reach the jobs.
+    pub env_pass: Vec<String>,
+}
+
+/// Who let the run start, and at which risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// The plan's score.
+    pub score: u64,
+    /// Its level.
+    pub level: String,
+    /// `auto`, `--yes`, `--approve` or `terminal`.
+    pub by: String,
+}
+
+/// A journal record without its checksum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// Version of the journal's format.
+    pub v: u32,
+    /// Counts from 1 without a gap.
+    pub seq: u64,
+    /// When it was written: RFC 3339, UTC.
+    #[schemars(with = "String")]
+    pub at: jiff::Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Where one task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Not started, or waiting for its next attempt.
+    Pending,
+    /// Its worktree is being made.
+    Preparing,
+    /// Its worker runs.
+    Working,
+    /// What the worker left is to be committed and compared.
+    Collecting,
+    /// Its verification commands run.
+    Checking,
+    /// All evidence is in; the verdict is due.
+    Judging,
+    /// Verified; in the queue or at the gate.
+    Queued,
+    /// In staging.
+    Merged,
+    /// Out of attempts.
+    Failed,
+    /// Left out by a person.
+    Skipped,
+}
+
+/// One task of a run.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named by the events that set them")]
+pub struct TaskRun {
+    pub step: Step,
+    /// The number of the current or last attempt; 0 before the first.
+    pub attempt: Attempt,
+    /// The attempt number from which max_attempts is counted; a person's `retry` raises it.
+    pub attempts_before: Attempt,
+    pub slot: Option<Slot>,
+    pub base: Option<Sha>,
+    /// The commit that holds the attempt's work; on the task's branch.
+    pub head: Option<Sha>,
+    /// Whether the work differs from its base.
+    pub files: usize,
+    pub findings: Vec<Finding>,
+    pub failure: Option<Category>,
+    pub retry_at: Option<Millis>,
+    pub merged: Option<Sha>,
+    /// Heads of attempts that did not pass, by attempt.
+    pub discarded: BTreeMap<Attempt, Sha>,
+    /// When the current attempt began, ms.
+    pub started_at: Option<Millis>,
+    /// When the last event about it was written, ms.
+    pub updated_at: Option<Millis>,
+    /// When the current attempt's worker ended, ms: the time of its commit.
+    pub worker_ended_at: Option<Millis>,
+    /// The place in the order of verification, for the queue.
+    pub verified_seq: u64,
+    /// The skipped task that it depends on, when it was left out because of that.
+    pub skipped_with: Option<usize>,
+}
+
+impl TaskRun {
+    fn new() -> TaskRun {
+        TaskRun {
+            step: Step::Pending,
+            attempt: 0,
+            attempts_before: 0,
+            slot: None,
+            base: None,
+            head: None,
+            files: 0,
+            findings: Vec::new(),
+            failure: None,
+            retry_at: None,
+            merged: None,
+            discarded: BTreeMap::new(),
+            started_at: None,
+            updated_at: None,
+            worker_ended_at: None,
+            verified_seq: 0,
+            skipped_with: None,
+        }
+    }
+
+    /// Whether it takes up a place among the parallel tasks.
+    pub fn is_active(&self) -> bool {
+        matches!(
+            self.step,
+            Step::Preparing | Step::Working | Step::Collecting | Step::Checking | Step::Judging
+        )
+    }
+
+    /// The state's word in `status` and reports.
+    pub fn word(&self) -> &'static str {
+        match self.step {
+            Step::Pending => "pending",
+            Step::Preparing | Step::Working => "executing",
+            Step::Collecting | Step::Checking | Step::Judging => "completed",
+            Step::Queued => "verified",
+            Step::Merged => "merged",
+            Step::Failed => "failed",
+            Step::Skipped => "skipped",
+        }
+    }
+}
+
+/// How far a tree at the gate has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageStep {
+    /// To be merged.
+    Building,
+    /// To be put into the gate's worktree.
+    Preparing,
+    /// Its commands run.
+    Checking,
+    /// Green: staging is to move there (for the last stage: the target).
+    Green,
+    /// Red: the verdict is due.
+    Red,
+}
+
+/// A tree at the gate.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named by the events that set them")]
+pub struct Stage {
+    pub number: StageNumber,
+    /// The task that is merged; `None` is the final gate on the staging tip.
+    pub task: Option<usize>,
+    pub base: Sha,
+    pub commit: Option<Sha>,
+    pub tree: Option<Sha>,
+    pub step: StageStep,
+    pub findings: Vec<Finding>,
+    /// When it was chosen, ms: the time of its merge commit.
+    pub started_at: Millis,
+}
+
+/// What the first record says.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are those of Event::RunStarted")]
+pub struct Header {
+    pub run_id: RunId,
+    pub request: String,
+    pub plan_sha256: String,
+    pub target: String,
+    pub base: Sha,
+    pub settings: Settings,
+    pub started_at: Millis,
+}
+
+/// Everything that is known of a run: its plan, and the fold of its journal.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named by the events that set them")]
+pub struct RunState {
+    pub plan: std::sync::Arc<Plan>,
+    pub header: Header,
+    pub tasks: Vec<TaskRun>,
+    /// The staging tip; `None` before the branch exists.
+    pub staging: Option<Sha>,
+    pub stage: Option<Stage>,
+    pub stages: StageNumber,
+    /// The staging commit whose final gate was green.
+    pub gated: Option<Sha>,
+    /// The findings of the last final gate that was red, until something changes.
+    pub final_red: Option<Vec<Finding>>,
+    /// The target as the run last knew it.
+    pub target_tip: Sha,
+    /// Where the target went during the run, and when that was seen: to be merged into staging.
+    pub target_moved: Option<(Sha, Millis)>,
+    pub promoted: Option<Sha>,
+    /// Why the target could not be moved, until the next coordinator tries again.
+    pub promotion_blocked: Option<String>,
+    /// Something around the run was refused, until the next coordinator tries again.
+    pub refused: Option<String>,
+    pub promote_landed: bool,
+    pub answered: BTreeSet<String>,
+    pub aborting: bool,
+    pub cleaned: bool,
+    pub kept: Vec<String>,
+    pub waiting: Option<String>,
+    pub outcome: Option<Outcome>,
+    pub seq: u64,
+    /// When the last record was written, ms.
+    pub at: Millis,
+    /// When the current coordinator took the run up, ms.
+    pub coordinator_since: Millis,
+}
+
+/// A record that no run could have written: the journal is not of this plan, or damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq} ({what}) does not fit what was before it: {why}")]
+pub struct IllegalRecord {
+    /// Its number.
+    pub seq: u64,
+    /// Its event's type.
+    pub what: String,
+    /// What does not fit.
+    pub why: String,
+}
+
+impl RunState {
+    /// The state after the first record of a journal, which must be `RunStarted`.
+    pub fn begin(plan: std::sync::Arc<Plan>, first: &Record) -> Result<RunState, IllegalRecord> {
+        let Event::RunStarted { run_id, request, plan_sha256, target, base, settings, .. } =
+            &first.event
+        else {
+            return Err(IllegalRecord {
+                seq: first.seq,
+                what: kind_of(&first.event),
+                why: "a journal begins with run_started".to_owned(),
+            });
+        };
+        let at = first.at.as_millisecond();
+        Ok(RunState {
+            tasks: plan.tasks.iter().map(|_| TaskRun::new()).collect(),
+            plan,
+            header: Header {
+                run_id: run_id.clone(),
+                request: request.clone(),
+                plan_sha256: plan_sha256.clone(),
+                target: target.clone(),
+                base: base.clone(),
+                settings: settings.clone(),
+                started_at: at,
+            },
+            staging: None,
+            stage: None,
+            stages: 0,
+            gated: None,
+            final_red: None,
+            target_tip: base.clone(),
+            target_moved: None,
+            promoted: None,
+            promotion_blocked: None,
+            refused: None,
+            promote_landed: settings.promote_landed,
+            answered: BTreeSet::new(),
+            aborting: false,
+            cleaned: false,
+            kept: Vec::new(),
+            waiting: None,
+            outcome: None,
+            seq: first.seq,
+            at,
+            coordinator_since: at,
+        })
+    }
+
+    /// The only way that state changes, live and on replay.
+    pub fn apply(&mut self, record: &Record) -> Result<(), IllegalRecord> {
+        let at = record.at.as_millisecond();
+        if record.seq != self.seq + 1 {
+            return Err(self.illegal(record, &format!("expected number {}", self.seq + 1)));
+        }
+        self.apply_event(record, at)?;
+        self.seq = record.seq;
+        self.at = at;
+        Ok(())
+    }
+
+    fn illegal(&self, record: &Record, why: &str) -> IllegalRecord {
+        IllegalRecord { seq: record.seq, what: kind_of(&record.event), why: why.to_owned() }
+    }
+
+    fn apply_event(&mut self, record: &Record, at: Millis) -> Result<(), IllegalRecord> {
+        match &record.event {
+            Event::RunStarted { .. } => {
+                return Err(self.illegal(record, "the run has begun already"));
+            }
+            Event::CoordinatorStarted { promote_landed, .. } => {
+                self.coordinator_since = at;
+                self.promote_landed |= promote_landed;
+                self.waiting = None;
+                self.promotion_blocked = None;
+                self.refused = None;
+                self.final_red = None;
+            }
+            Event::StagingCreated => self.staging = Some(self.header.base.clone()),
+            Event::AttemptStarted { task, attempt, slot, base } => {
+                let run = self.task_at(record, task, &[Step::Pending])?;
+                *run = TaskRun {
+                    step: Step::Preparing,
+                    attempt: *attempt,
+                    attempts_before: run.attempts_before,
+                    slot: Some(*slot),
+                    base: Some(base.clone()),
+                    findings: std::mem::take(&mut run.findings),
+                    discarded: std::mem::take(&mut run.discarded),
+                    started_at: Some(at),
+                    ..TaskRun::new()
+                };
+                self.touch(task, at);
+            }
+            Event::WorktreeReady { task, .. } => {
+                self.task_at(record, task, &[Step::Preparing])?.step = Step::Working;
+                self.touch(task, at);
+            }
+            Event::WorkerEnded { task, finding, .. } => {
+                let run = self.task_at(record, task, &[Step::Working])?;
+                run.step = Step::Collecting;
+                run.worker_ended_at = Some(at);
+                run.findings = finding.iter().cloned().collect();
+                self.touch(task, at);
+            }
+            Event::WorkCollected { task, head, files, findings, .. } => {
+                let run = self.task_at(record, task, &[Step::Collecting])?;
+                run.head = Some(head.clone());
+                run.files = *files;
+                let ended_well = run.findings.is_empty();
+                run.findings.extend(findings.iter().cloned());
+                let nothing = findings.iter().any(|f| f.category == Category::NoChanges);
+                // Checks say something only about work that was finished.
+                run.step = if ended_well && !nothing { Step::Checking } else { Step::Judging };
+                self.touch(task, at);
+            }
+            Event::ChecksEnded { task, findings, .. } => {
+                let run = self.task_at(record, task, &[Step::Checking])?;
+                run.findings.extend(findings.iter().cloned());
+                run.step = Step::Judging;
+                self.touch(task, at);
+            }
+            Event::TaskVerified { task, .. } => {
+                let seq = record.seq;
+                let run = self.task_at(record, task, &[Step::Judging])?;
+                run.step = Step::Queued;
+                run.slot = None;
+                run.verified_seq = seq;
+                self.touch(task, at);
+            }
+            Event::AttemptFailed { task, attempt, category, findings, retry_at } => {
+                let any = [
+                    Step::Preparing,
+                    Step::Working,
+                    Step::Collecting,
+                    Step::Checking,
+                    Step::Judging,
+                    Step::Queued,
+                ];
+                let run = self.task_at(record, task, &any)?;
+                run.failure = Some(*category);
+                run.findings.clone_from(findings);
+                run.retry_at = *retry_at;
+                if let Some(head) = run.head.take() {
+                    run.discarded.insert(*attempt, head);
+                }
+                if retry_at.is_some() {
+                    run.step = Step::Pending;
+                    run.slot = None;
+                } else {
+                    // The worktree is kept for a person to look at.
+                    run.step = Step::Failed;
+                }
+                self.touch(task, at);
+                if self
+                    .stage
+                    .as_ref()
+                    .is_some_and(|s| s.task.is_some() && s.task == self.plan.index_of(task))
+                {
+                    self.stage = None;
+                }
+            }
+            Event::StageStarted { stage, task, base } => {
+                if self.stage.is_some() {
+                    return Err(self.illegal(record, "another stage is at the gate"));
+                }
+                let task = match task {
+                    Some(id) => Some(self.index(record, id)?),
+                    None => None,
+                };
+                self.stages = *stage;
+                self.stage = Some(Stage {
+                    number: *stage,
+                    task,
+                    base: base.clone(),
+                    commit: None,
+                    tree: None,
+                    step: StageStep::Building,
+                    findings: Vec::new(),
+                    started_at: at,
+                });
+            }
+            Event::StageBuilt { stage, commit, tree } => {
+                let found = self.stage_at(record, *stage, StageStep::Building)?;
+                found.commit = Some(commit.clone());
+                found.tree = Some(tree.clone());
+                found.step = StageStep::Preparing;
+            }
+            Event::StageConflicted { stage, paths } => {
+                let found = self.stage_at(record, *stage, StageStep::Building)?;
+                found.step = StageStep::Red;
+                found.findings = vec![Finding {
+                    category: Category::MergeConflict,
+                    message: format!("does not merge with what landed: {}", paths.join(", ")),
+                    subject: paths.first().cloned(),
+                    help: "the next attempt starts from the new tip".to_owned(),
+                    output: None,
+                }];
+            }
+            Event::StageReady { stage } => {
+                self.stage_at(record, *stage, StageStep::Preparing)?.step = StageStep::Checking;
+            }
+            Event::StageChecked { stage, findings, .. } => {
+                let found = self.stage_at(record, *stage, StageStep::Checking)?;
+                found.findings.clone_from(findings);
+                found.step = if findings.is_empty() { StageStep::Green } else { StageStep::Red };
+                if found.task.is_none() {
+                    if findings.is_empty() {
+                        self.gated = found.commit.clone();
+                    } else {
+                        self.final_red = Some(findings.clone());
+                    }
+                    self.stage = None;
+                }
+            }
+            Event::Landed { task, commit } => {
+                let run = self.task_at(record, task, &[Step::Queued])?;
+                run.step = Step::Merged;
+                run.merged = Some(commit.clone());
+                run.failure = None;
+                run.findings.clear();
+                self.staging = Some(commit.clone());
+                self.stage = None;
+                self.touch(task, at);
+            }
+            Event::Promoted { to, .. } => {
+                self.promoted = Some(to.clone());
+                self.target_tip = to.clone();
+            }
+            Event::PromotionBlocked { reason, .. } => {
+                self.target_moved = None;
+                self.promotion_blocked = Some(reason.clone());
+            }
+            Event::TargetMoved { to } => self.target_moved = Some((to.clone(), at)),
+            Event::TargetMerged { target, commit } => {
+                self.target_moved = None;
+                self.target_tip = target.clone();
+                self.staging = Some(commit.clone());
+                self.gated = None;
+            }
+            Event::EffectFailed { what, error, .. } => {
+                self.refused = Some(format!("{what}: {error}"));
+            }
+            Event::Answered { id, choice, task } => {
+                self.answered.insert(id.clone());
+                self.waiting = None;
+                match (choice, task) {
+                    (Choice::Abort, _) => self.aborting = true,
+                    (Choice::Retry, Some(task)) => {
+                        let run = self.task_at(record, task, &[Step::Failed, Step::Skipped])?;
+                        run.step = Step::Pending;
+                        run.slot = None;
+                        run.retry_at = None;
+                        run.skipped_with = None;
+                        run.attempts_before = run.attempt;
+                        let root = self.plan.index_of(task);
+                        for other in self
+                            .tasks
+                            .iter_mut()
+                            .filter(|t| root.is_some() && t.skipped_with == root)
+                        {
+                            other.step = Step::Pending;
+                            other.skipped_with = None;
+                        }
+                    }
+                    (Choice::Skip, Some(task)) => {
+                        let run = self.task_at(record, task, &[Step::Pending, Step::Failed])?;
+                        run.step = Step::Skipped;
+                        run.slot = None;
+                        self.skip_dependants(task);
+                    }
+                    (Choice::Retry | Choice::Skip, None) => {
+                        return Err(self.illegal(record, "names no task"));
+                    }
+                }
+            }
+            Event::Escalated { reason } => self.waiting = Some(reason.clone()),
+            Event::CleanedUp { kept } => {
+                self.cleaned = true;
+                self.kept.clone_from(kept);
+            }
+            Event::RunEnded { outcome } => self.outcome = Some(*outcome),
+        }
+        Ok(())
+    }
+
+    /// What needs a skipped task would wait for ever: it is left out as well.
+    fn skip_dependants(&mut self, task: &TaskId) {
+        let Some(root) = self.plan.index_of(task) else { return };
+        let mut todo = self.plan.order.dependants[root].clone();
+        while let Some(next) = todo.pop() {
+            let run = &mut self.tasks[next];
+            if matches!(run.step, Step::Pending | Step::Failed) {
+                run.step = Step::Skipped;
+                run.slot = None;
+                run.skipped_with = Some(root);
+                todo.extend(self.plan.order.dependants[next].iter().copied());
+            }
+        }
+    }
+
+    fn index(&self, record: &Record, task: &TaskId) -> Result<usize, IllegalRecord> {
+        self.plan
+            .index_of(task)
+            .ok_or_else(|| self.illegal(record, &format!("the plan has no task {task}")))
+    }
+
+    fn task_at(
+        &mut self,
+        record: &Record,
+        task: &TaskId,
+        steps: &[Step],
+    ) -> Result<&mut TaskRun, IllegalRecord> {
+        let index = self.index(record, task)?;
+        let now = &self.tasks[index].step;
+        if !steps.contains(now) {
+            return Err(self.illegal(record, &format!("{task} is {now:?}")));
+        }
+        Ok(&mut self.tasks[index])
+    }
+
+    fn stage_at(
+        &mut self,
+        record: &Record,
+        number: StageNumber,
+        step: StageStep,
+    ) -> Result<&mut Stage, IllegalRecord> {
+        let fits = self.stage.as_ref().is_some_and(|s| s.number == number && s.step == step);
+        let wrong = self.illegal(record, &format!("stage {number} is not {step:?}"));
+        self.stage.as_mut().filter(|_| fits).ok_or(wrong)
+    }
+
+    fn touch(&mut self, task: &TaskId, at: Millis) {
+        if let Some(index) = self.plan.index_of(task) {
+            self.tasks[index].updated_at = Some(at);
+        }
+    }
+
+    /// Whether the coordinator has nothing more to do: the run ended, or waits for a person.
+    pub fn is_over(&self) -> bool {
+        self.outcome.is_some() || self.waiting.is_some()
+    }
+
+    /// Whether everything that `task` depends on is in staging.
+    pub fn is_ready(&self, task: usize) -> bool {
+        self.plan.order.dependencies[task].iter().all(|&d| self.tasks[d].step == Step::Merged)
+    }
+
+    /// The nearest thing that `task` waits for and that will not come by itself.
+    pub fn stuck_on(&self, task: usize) -> Option<usize> {
+        let mut todo = self.plan.order.dependencies[task].clone();
+        let mut seen = BTreeSet::new();
+        while let Some(d) = todo.pop() {
+            if self.tasks[d].step == Step::Failed {
+                return Some(d);
+            }
+            if seen.insert(d) && self.tasks[d].step == Step::Pending {
+                todo.extend(self.plan.order.dependencies[d].iter().copied());
+            }
+        }
+        None
+    }
+
+    /// The phase's word in `status`.
+    pub fn phase(&self) -> &'static str {
+        match (self.outcome, &self.waiting) {
+            (Some(Outcome::Done), _) => "done",
+            (Some(Outcome::Partial), _) => "failed",
+            (Some(Outcome::Aborted), _) => "aborted",
+            (None, Some(_)) => "waiting",
+            (None, None) if self.seq <= 1 => "planning",
+            (None, None) => {
+                let busy = self.tasks.iter().any(|t| t.is_active() || t.step == Step::Pending);
+                if busy { "executing" } else { "integrating" }
+            }
+        }
+    }
+
+    /// The name of the run's staging branch.
+    pub fn staging_branch(&self) -> String {
+        format!("slimductor/{}/staging", self.header.run_id)
+    }
+
+    /// The name of a task's branch.
+    pub fn task_branch(&self, task: &TaskId) -> String {
+        format!("slimductor/{}/task/{task}", self.header.run_id)
+    }
+
+    /// The name of the branch that keeps an attempt's work that did not pass.
+    pub fn recovery_branch(&self, task: &TaskId, attempt: Attempt) -> String {
+        format!("slimductor/{}/recovery/{task}-{attempt}", self.header.run_id)
+    }
+}
+
+/// The event's type, as it stands in the journal.
+pub fn kind_of(event: &Event) -> String {
+    serde_json::to_value(event)
+        .ok()
+        .and_then(|v| v.get("type").and_then(|t| t.as_str().map(str::to_owned)))
+        .unwrap_or_default()
+}

@@ -1,0 +1,55 @@
+//! Which changed paths a task may not have touched. Pure; knows nothing of git but its file modes.
+
+use crate::plan::Task;
+use crate::plan::config::Boundaries;
+use crate::types::{Category, Change, ChangeKind, Finding};
+
+const SYMLINK: u32 = 0o120_000;
+const SUBMODULE: u32 = 0o160_000;
+
+/// Every path of `changes` that `task` does not own, or that nobody may touch.
+pub fn judge(task: &Task, changes: &[Change], rules: &Boundaries) -> Vec<Finding> {
+    changes.iter().filter_map(|change| judge_one(task, change, rules)).collect()
+}
+
+fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding> {
+    let path = change.path.as_str();
+    let what = match change.kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Modified => "changed",
+        ChangeKind::Deleted => "deleted",
+    };
+    let owned = task.files_write.iter().any(|p| p.matches(path));
+    let appends = task.files_append.iter().any(|p| p.matches(path));
+    let shown = path.escape_debug();
+    let (message, help) = if let Some(rule) = rules.forbids(path) {
+        (
+            format!("{what} {shown}, which no task may touch ({rule})"),
+            "leave it as it was, or change `boundaries` in slimductor.yaml".to_owned(),
+        )
+    } else if change.new_mode == SUBMODULE || change.old_mode == SUBMODULE {
+        (
+            format!("{what} the nested repository {shown}"),
+            "a task may not add, move or remove a submodule".to_owned(),
+        )
+    } else if !owned && !(appends && change.kind != ChangeKind::Deleted) {
+        (
+            format!("{what} {shown}, which is not in files_write"),
+            "leave it as it was, or add it to the task's files_write".to_owned(),
+        )
+    } else if change.new_mode == SYMLINK {
+        (
+            format!("{what} the symbolic link {shown}"),
+            "write a file: what lies behind a link is not judged".to_owned(),
+        )
+    } else {
+        return None;
+    };
+    Some(Finding {
+        category: Category::BoundaryViolation,
+        message,
+        subject: Some(path.to_owned()),
+        help,
+        output: None,
+    })
+}

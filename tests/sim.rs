@@ -1,0 +1,513 @@
+//! The engine against a simulated world: seeds choose plan, behaviour and timing; the coordinator is killed
+//! before and after every effect and every append, and must end as its uncrashed twin did.
+//!
+//! `SLIMDUCTOR_SIM_SEEDS=1000 cargo test --release --test sim` runs the thousand of the promise.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use slimductor::execute::decide::{Answer, Done, Effect, Limits, Product, Seen, stage_checks};
+use slimductor::execute::engine::{EngineError, World, run};
+use slimductor::execute::state::{
+    Approval, Choice, Event, Outcome, Record, RunState, Settings, Step,
+};
+use slimductor::git::{FastForward, Merge, Swap};
+use slimductor::plan::config::{Boundaries, Config};
+use slimductor::plan::{Facts, Plan, check, parse};
+use slimductor::types::{Attempt, Change, ChangeKind, Ending, JobReport, RunId, Sha, StepResult};
+
+/// A small generator: the same seed gives the same run on every machine.
+#[derive(Clone)]
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+/// What the worker of one attempt does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Good,
+    Exits7,
+    TimesOut,
+    StraysOutside,
+    FailsItsCheck,
+    ChangesNothing,
+    FailsAtTheGate,
+}
+
+/// Everything that is the same for a run and its crashed copies.
+#[derive(Clone)]
+struct Script {
+    plan: Arc<Plan>,
+    settings: Settings,
+    /// For every task what its attempts do; the last one goes on for ever.
+    acts: Vec<Vec<Act>>,
+    target_moves: bool,
+    skip_when_asked: bool,
+    timing: u64,
+}
+
+fn script(seed: u64) -> Script {
+    let mut rng = Rng(seed);
+    let n = 2 + rng.below(6);
+    let mut yaml = String::from("request: sim\ntasks:\n");
+    let mut acts = Vec::new();
+    for t in 0..n {
+        let deps: Vec<String> =
+            (0..t).filter(|_| rng.below(3) == 0).map(|d| format!("t{d}")).collect();
+        yaml.push_str(&format!(
+            "  - id: t{t}\n    description: d\n    run: work\n    files_write: [f{t}]\n    depends_on: [{}]\n    max_attempts: {}\n    priority: {}\n    verification: [{{command: prove {t}}}]\n",
+            deps.join(", "), 1 + rng.below(3), rng.below(3)
+        ));
+        let bad = [
+            Act::Exits7,
+            Act::TimesOut,
+            Act::StraysOutside,
+            Act::FailsItsCheck,
+            Act::ChangesNothing,
+            Act::FailsAtTheGate,
+        ];
+        let mut list: Vec<Act> = (0..rng.below(3)).map(|_| bad[rng.below(bad.len())]).collect();
+        if rng.below(6) > 0 {
+            list = if rng.below(2) == 0 { Vec::new() } else { list };
+            list.push(Act::Good);
+        } else {
+            list.push(bad[rng.below(bad.len())]);
+        }
+        acts.push(list);
+    }
+    if rng.below(2) == 0 {
+        yaml.push_str("integration: {incremental: [{command: inc}], final: [{command: fin}]}\n");
+    }
+    let document = parse(yaml.as_bytes()).unwrap();
+    let plan = check::check(&document, &Facts::default(), &Config::default()).plan.unwrap();
+    Script {
+        plan: Arc::new(plan),
+        settings: Settings {
+            jobs: 1 + rng.below(4) as u32,
+            backend: "process".to_owned(),
+            promote_landed: rng.below(3) == 0,
+            no_promote: rng.below(8) == 0,
+            only: Vec::new(),
+            agent: None,
+            env_pass: Vec::new(),
+        },
+        acts,
+        target_moves: rng.below(4) == 0,
+        skip_when_asked: rng.below(3) == 0,
+        timing: rng.next(),
+    }
+}
+
+/// What survives a crash: the journal, git, and the jobs.
+#[derive(Clone, Default)]
+struct Disk {
+    journal: Vec<Record>,
+    /// Commit → the tasks whose work it holds.
+    commits: BTreeMap<Sha, BTreeSet<usize>>,
+    staging: Option<Sha>,
+    target: Option<Sha>,
+    target_has_moved: bool,
+    /// The jobs that were started. The wrapper's lock starts each name once, whoever asks.
+    jobs: BTreeSet<String>,
+    answers: Vec<Answer>,
+    cleaned: bool,
+}
+
+fn sha(parts: &[&str]) -> Sha {
+    let digest = Sha256::digest(parts.join("|").as_bytes());
+    let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+    Sha::parse(&hex[..40]).unwrap()
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SimError {
+    #[error("crash")]
+    Crash,
+}
+
+struct Sim<'a> {
+    script: &'a Script,
+    disk: &'a mut Disk,
+    rng: Rng,
+    pending: Vec<Effect>,
+    done: Vec<Done>,
+    clock: i64,
+    /// Counts the places where a crash may happen.
+    points: &'a mut u64,
+    crash_at: Option<u64>,
+}
+
+impl Sim<'_> {
+    fn point(&mut self) -> Result<(), SimError> {
+        *self.points += 1;
+        if self.crash_at == Some(*self.points) { Err(SimError::Crash) } else { Ok(()) }
+    }
+
+    fn act(&self, task: usize, attempt: Attempt) -> Act {
+        let list = &self.script.acts[task];
+        list[(attempt as usize - 1).min(list.len() - 1)]
+    }
+
+    fn job(&mut self, name: String, steps: Vec<StepResult>) -> Product {
+        self.disk.jobs.insert(name);
+        Product::Job(JobReport { ending: Ending::Finished, steps })
+    }
+
+    fn perform(&mut self, effect: &Effect, state: &RunState) -> Product {
+        let work =
+            |task: usize, attempt: Attempt| sha(&["work", &task.to_string(), &attempt.to_string()]);
+        match effect {
+            Effect::CreateStaging => {
+                let base = state.header.base.clone();
+                self.disk.staging.get_or_insert(base);
+                Product::Swapped(Swap::Done)
+            }
+            Effect::Prepare { .. } | Effect::PrepareStage { .. } => Product::Nothing,
+            Effect::Work { task, attempt } => {
+                let step = match self.act(*task, *attempt) {
+                    Act::Exits7 => step("work", Some(7), false),
+                    Act::TimesOut => step("work", None, true),
+                    Act::Good
+                    | Act::StraysOutside
+                    | Act::FailsItsCheck
+                    | Act::ChangesNothing
+                    | Act::FailsAtTheGate => step("work", Some(0), false),
+                };
+                self.job(format!("worker-{task}-{attempt}"), vec![step])
+            }
+            Effect::Collect { task, attempt } => {
+                let run = &state.tasks[*task];
+                let base = run.base.clone().unwrap();
+                let mut content = self.disk.commits[&base].clone();
+                let act = self.act(*task, *attempt);
+                if act == Act::ChangesNothing {
+                    return Product::Collected { head: base, changes: Vec::new() };
+                }
+                content.insert(*task);
+                let head = work(*task, *attempt);
+                self.disk.commits.insert(head.clone(), content);
+                let path = if act == Act::StraysOutside {
+                    "elsewhere".to_owned()
+                } else {
+                    format!("f{task}")
+                };
+                let change =
+                    Change { path, kind: ChangeKind::Added, old_mode: 0, new_mode: 0o100_644 };
+                Product::Collected { head, changes: vec![change] }
+            }
+            Effect::Check { task, attempt } => {
+                let good = self.act(*task, *attempt) != Act::FailsItsCheck;
+                let step = step(&format!("prove {task}"), Some(i32::from(!good)), false);
+                self.job(format!("check-{task}-{attempt}"), vec![step])
+            }
+            Effect::BuildStage { .. } => {
+                let stage = state.stage.as_ref().unwrap();
+                let Some(task) = stage.task else {
+                    return Product::Merged(Merge::Clean {
+                        commit: stage.base.clone(),
+                        tree: stage.base.clone(),
+                    });
+                };
+                let head = state.tasks[task].head.clone().unwrap();
+                let commit = sha(&["merge", stage.base.as_str(), head.as_str()]);
+                let content = &self.disk.commits[&stage.base] | &self.disk.commits[&head];
+                self.disk.commits.insert(commit.clone(), content);
+                Product::Merged(Merge::Clean { tree: commit.clone(), commit })
+            }
+            Effect::CheckStage { stage } => {
+                let task = state.stage.as_ref().unwrap().task;
+                let good =
+                    task.is_none_or(|t| self.act(t, state.tasks[t].attempt) != Act::FailsAtTheGate);
+                let checks = stage_checks(state);
+                let steps = checks
+                    .iter()
+                    .map(|c| step(&c.command, Some(i32::from(!good)), false))
+                    .collect();
+                self.job(format!("gate-{stage}"), steps)
+            }
+            Effect::Land { .. } => {
+                let stage = state.stage.as_ref().unwrap();
+                let now = self.disk.staging.clone();
+                if now == stage.commit || now.as_ref() == Some(&stage.base) {
+                    self.disk.staging.clone_from(&stage.commit);
+                    Product::Swapped(Swap::Done)
+                } else {
+                    Product::Swapped(Swap::Elsewhere(now))
+                }
+            }
+            Effect::Promote { to } => {
+                if self.script.target_moves && !self.disk.target_has_moved {
+                    self.disk.target_has_moved = true;
+                    let foreign = sha(&["foreign"]);
+                    self.disk.commits.insert(foreign.clone(), BTreeSet::from([999]));
+                    self.disk.target = Some(foreign);
+                }
+                let now = self.disk.target.clone();
+                if now.as_ref() == Some(to) {
+                    return Product::Promoted(FastForward::Done);
+                }
+                if now.as_ref() != Some(&state.target_tip) {
+                    return Product::Promoted(FastForward::Moved { now, onward: true });
+                }
+                let held = &self.disk.commits[now.as_ref().unwrap()];
+                assert!(held.is_subset(&self.disk.commits[to]), "the target would lose work");
+                assert_eq!(
+                    state.gated.as_ref(),
+                    Some(to),
+                    "the target would move to a tree that was not gated"
+                );
+                self.disk.target = Some(to.clone());
+                Product::Promoted(FastForward::Done)
+            }
+            Effect::MergeTarget { target } => {
+                let ours = state.staging.clone().unwrap();
+                let commit = sha(&["merge", ours.as_str(), target.as_str()]);
+                let content = &self.disk.commits[&ours] | &self.disk.commits[target];
+                self.disk.commits.insert(commit.clone(), content);
+                assert!(
+                    self.disk.staging.as_ref() == Some(&ours)
+                        || self.disk.staging.as_ref() == Some(&commit)
+                );
+                self.disk.staging = Some(commit.clone());
+                Product::Merged(Merge::Clean { tree: commit.clone(), commit })
+            }
+            Effect::CleanUp => {
+                self.disk.cleaned = true;
+                Product::CleanedUp { kept: Vec::new() }
+            }
+            Effect::DropAnswer { id } => {
+                self.disk.answers.retain(|a| a.id != *id);
+                Product::Nothing
+            }
+        }
+    }
+}
+
+fn step(command: &str, code: Option<i32>, timed_out: bool) -> StepResult {
+    StepResult {
+        command: command.to_owned(),
+        required: true,
+        code,
+        signal: None,
+        timed_out,
+        duration_ms: 1,
+        output: None,
+    }
+}
+
+impl World for Sim<'_> {
+    type Error = SimError;
+
+    fn observe(&mut self, _: &RunState) -> Result<Seen, SimError> {
+        let done = std::mem::take(&mut self.done);
+        let in_flight: HashSet<Effect> = self.pending.iter().cloned().collect();
+        Ok(Seen {
+            now: self.clock,
+            done,
+            in_flight,
+            answers: self.disk.answers.clone(),
+            interrupted: false,
+        })
+    }
+
+    fn append(&mut self, events: Vec<Event>) -> Result<Vec<Record>, SimError> {
+        self.point()?;
+        let at = jiff::Timestamp::from_millisecond(self.clock).unwrap();
+        let mut records = Vec::new();
+        for event in events {
+            let seq = self.disk.journal.len() as u64 + 1;
+            let record = Record { v: 1, seq, at, event };
+            self.disk.journal.push(record.clone());
+            records.push(record);
+            // A crash may cut one write of several records anywhere between them.
+            self.point()?;
+        }
+        Ok(records)
+    }
+
+    fn begin(&mut self, effects: Vec<Effect>, _: &RunState) -> Result<(), SimError> {
+        self.pending.extend(effects);
+        Ok(())
+    }
+
+    async fn wait(&mut self, state: &RunState) -> Result<(), SimError> {
+        self.clock += 1;
+        if self.pending.is_empty() {
+            // Only a retry can be due.
+            let at = slimductor::execute::decide::next_wake(state);
+            self.clock = self.clock.max(at.expect("nothing in flight, nothing to wait for: stuck"));
+            return Ok(());
+        }
+        let effect = self.pending.swap_remove(self.rng.below(self.pending.len()));
+        self.point()?;
+        let product = self.perform(&effect, state);
+        self.point()?;
+        self.done.push(Done { effect, result: Ok(product) });
+        Ok(())
+    }
+}
+
+fn first_record(script: &Script) -> Record {
+    let base = sha(&["base"]);
+    let event = Event::RunStarted {
+        run_id: RunId::parse("sim").unwrap(),
+        version: "sim".to_owned(),
+        request: String::new(),
+        plan_sha256: String::new(),
+        target: "main".to_owned(),
+        base,
+        settings: script.settings.clone(),
+        approval: Approval { score: 0, level: "auto".to_owned(), by: "auto".to_owned() },
+    };
+    Record { v: 1, seq: 1, at: jiff::Timestamp::UNIX_EPOCH, event }
+}
+
+/// Runs to the end; a crash at point `crash_at` is followed by a new coordinator on the same disk.
+fn run_to_end(script: &Script, crash_at: Option<u64>, points: &mut u64) -> (Disk, RunState) {
+    let base = sha(&["base"]);
+    let mut disk = Disk { target: Some(base.clone()), ..Disk::default() };
+    disk.commits.insert(base, BTreeSet::new());
+    disk.journal.push(first_record(script));
+    let limits = Limits { boundaries: Boundaries::default(), backoff_ms: 10 };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for life in 0..50_u64 {
+        let mut state = RunState::begin(script.plan.clone(), &disk.journal[0]).unwrap();
+        for record in &disk.journal[1..] {
+            state.apply(record).expect("a journal that a run wrote replays");
+        }
+        if state.outcome.is_some() {
+            return (disk, state);
+        }
+        if state.waiting.is_some() {
+            if !script.skip_when_asked {
+                return (disk, state);
+            }
+            // A person leaves out what failed; every answer names the attempt it is about.
+            let failed = (0..state.tasks.len()).find(|t| state.tasks[*t].step == Step::Failed);
+            let Some(task) = failed else { return (disk, state) };
+            let attempt = state.tasks[task].attempt;
+            let answer = Answer {
+                id: format!("skip-{task}-{attempt}"),
+                choice: Choice::Skip,
+                about: Some((task, attempt)),
+            };
+            disk.answers.push(answer);
+        }
+        let clock = disk.journal.last().unwrap().at.as_millisecond() + 1;
+        let mut world = Sim {
+            script,
+            disk: &mut disk,
+            rng: Rng(script.timing.wrapping_add(life)),
+            pending: Vec::new(),
+            done: Vec::new(),
+            clock,
+            points,
+            crash_at,
+        };
+        let start =
+            Event::CoordinatorStarted { pid: 1, version: "sim".to_owned(), promote_landed: false };
+        let Ok(records) = world.append(vec![start]) else { continue };
+        for record in &records {
+            state.apply(record).unwrap();
+        }
+        match runtime.block_on(run(&mut world, &mut state, &limits, |_, _| {})) {
+            Ok(()) | Err(EngineError::World(SimError::Crash)) => {}
+            Err(error) => panic!("the engine gave up: {error}"),
+        }
+    }
+    panic!("the run does not end");
+}
+
+/// What must be the same with and without crashes.
+fn ending(disk: &Disk, state: &RunState) -> String {
+    let tasks: Vec<String> = state
+        .tasks
+        .iter()
+        .map(|t| format!("{} {} {:?} {:?}", t.word(), t.attempt, t.failure, t.discarded.keys()))
+        .collect();
+    let content = |at: &Option<Sha>| at.as_ref().map(|s| disk.commits[s].clone());
+    // A gate job that was cut down by nothing runs once; stage numbers depend on timing.
+    let workers: Vec<&String> = disk.jobs.iter().filter(|j| !j.starts_with("gate")).collect();
+    format!(
+        "{:?} waiting={} cleaned={}\n{}\ntarget {:?}\nstaging {:?}\nworkers {workers:?}",
+        state.outcome,
+        state.waiting.is_some(),
+        disk.cleaned,
+        tasks.join("\n"),
+        content(&disk.target),
+        content(&disk.staging)
+    )
+}
+
+fn assert_sound(script: &Script, disk: &Disk, state: &RunState, what: &str) {
+    assert!(disk.answers.is_empty() || state.waiting.is_some(), "{what}: an answer was left over");
+    let target = &disk.commits[disk.target.as_ref().unwrap()];
+    for (task, run) in state.tasks.iter().enumerate() {
+        let landed = run.step == Step::Merged;
+        if state.promoted.is_some() {
+            assert_eq!(target.contains(&task), landed, "{what}: t{task} in the target");
+        } else {
+            assert!(
+                !target.contains(&task),
+                "{what}: t{task} reached the target without a promotion"
+            );
+        }
+        if landed {
+            let last = run.attempt as usize - 1;
+            let list = &script.acts[task];
+            assert_eq!(list[last.min(list.len() - 1)], Act::Good, "{what}: t{task} landed");
+            for &d in &script.plan.order.dependencies[task] {
+                assert_eq!(state.tasks[d].step, Step::Merged, "{what}: t{task} landed before t{d}");
+            }
+        }
+    }
+    if state.outcome == Some(Outcome::Done) {
+        assert!(
+            state.tasks.iter().all(|t| matches!(t.step, Step::Merged | Step::Skipped)),
+            "{what}"
+        );
+    }
+}
+
+fn seeds() -> u64 {
+    std::env::var("SLIMDUCTOR_SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60)
+}
+
+#[test]
+fn a_crash_before_or_after_any_effect_or_append_changes_nothing_in_the_end() {
+    let mut runs = 0_u64;
+    let mut endings = BTreeMap::new();
+    for seed in 0..seeds() {
+        let script = script(seed);
+        let mut points = 0;
+        let (disk, state) = run_to_end(&script, None, &mut points);
+        assert_sound(&script, &disk, &state, &format!("seed {seed}"));
+        let twin = ending(&disk, &state);
+        *endings.entry(format!("{:?}", state.outcome)).or_insert(0) += 1;
+        for crash_at in 1..=points {
+            let mut count = 0;
+            let (disk, state) = run_to_end(&script, Some(crash_at), &mut count);
+            let what = format!("seed {seed}, crash at {crash_at} of {points}");
+            assert_sound(&script, &disk, &state, &what);
+            assert_eq!(ending(&disk, &state), twin, "{what}");
+            runs += 1;
+        }
+    }
+    println!(
+        "{runs} crashed runs of {} seeds ended as their twins; uncrashed: {endings:?}",
+        seeds()
+    );
+}
