@@ -140,6 +140,52 @@ impl Repo {
         Ok(Repo { root, common, inner: Mutex::new(inner), worktrees: Mutex::new(()) })
     }
 
+    /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
+    pub fn checkout_around(dir: &Path) -> Option<PathBuf> {
+        let root = Repository::discover(dir).ok()?.workdir()?.to_owned();
+        Some(root.canonicalize().unwrap_or(root))
+    }
+
+    /// Makes a repository of the files in `dir`, with one commit on `main`.
+    pub fn create(dir: &Path, message: &str, at: Millis) -> Result<Repo, GitError> {
+        let mut options = git2::RepositoryInitOptions::new();
+        options.initial_head("main");
+        let made = Repository::init_opts(dir, &options).map_err(lib("make a repository"))?;
+        let mut index = made.index().map_err(lib("open the index"))?;
+        let all = ["*"].iter();
+        index.add_all(all, git2::IndexAddOption::DEFAULT, None).map_err(lib("add the files"))?;
+        index.write().map_err(lib("write the index"))?;
+        let tree_id = index.write_tree().map_err(lib("write the tree"))?;
+        drop(made);
+        let repo = Repo::discover(dir)?;
+        {
+            let inner = repo.repo();
+            let tree = inner.find_tree(tree_id).map_err(lib("read the tree"))?;
+            let (author, committer) = repo.signatures(&inner, at)?;
+            let first = inner.commit(Some("HEAD"), &author, &committer, message, &tree, &[]);
+            first.map_err(lib("write the first commit"))?;
+        }
+        Ok(repo)
+    }
+
+    /// The first lines of the commits from `from` (not itself) to `to`, along the first parents, newest first.
+    pub fn first_parents(&self, from: &Sha, to: &Sha) -> Result<Vec<String>, GitError> {
+        let repo = self.repo();
+        let mut walk = repo.revwalk().map_err(lib("walk the history"))?;
+        let (from, to) = (oid(from)?, oid(to)?);
+        walk.push(to).and_then(|()| walk.hide(from)).map_err(lib("walk the history"))?;
+        walk.simplify_first_parent().map_err(lib("walk the history"))?;
+        let mut out = Vec::new();
+        for id in walk {
+            let id = id.map_err(lib("walk the history"))?;
+            let commit = repo.find_commit(id).map_err(lib("read a commit"))?;
+            let title =
+                String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned();
+            out.push(format!("{} {title}", sha(id)?.short()));
+        }
+        Ok(out)
+    }
+
     /// The main working tree.
     pub fn root(&self) -> &Path {
         &self.root

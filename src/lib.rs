@@ -13,6 +13,7 @@
 //! Imports run one way (tests/architecture.rs holds the table): `types ◀ plan ◀ verify ◀ execute ◀ cli`,
 //! `types ◀ store, git ◀ integrate ◀ execute`.
 
+pub mod cli;
 pub mod execute;
 pub mod git;
 pub mod integrate;

@@ -115,7 +115,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Write it down.
-    Record(Event),
+    Record(Box<Event>),
     /// Begin it.
     Begin(Effect),
 }
@@ -130,12 +130,14 @@ pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
         events = choices(state, seen, limits);
     }
     if !events.is_empty() {
-        return events.into_iter().map(Command::Record).collect();
+        return events.into_iter().map(|e| Command::Record(Box::new(e))).collect();
     }
     if seen.interrupted {
         return Vec::new();
     }
-    let due = due(state, seen).into_iter().filter(|e| !seen.in_flight.contains(e));
+    let due = due(state, &seen.answers, &seen.in_flight)
+        .into_iter()
+        .filter(|e| !seen.in_flight.contains(e));
     due.map(Command::Begin).collect()
 }
 
@@ -146,9 +148,8 @@ pub fn next_wake(state: &RunState) -> Option<Millis> {
 }
 
 /// The effects that the state asks for, whether in flight or not.
-fn due(state: &RunState, seen: &Seen) -> Vec<Effect> {
-    let mut due: Vec<Effect> = seen
-        .answers
+fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec<Effect> {
+    let mut due: Vec<Effect> = answers
         .iter()
         .filter(|a| state.answered.contains(&a.id) || !is_current(state, a))
         .map(|a| Effect::DropAnswer { id: a.id.clone() })
@@ -158,7 +159,7 @@ fn due(state: &RunState, seen: &Seen) -> Vec<Effect> {
     }
     if state.aborting {
         // What is being written is finished first; what runs is ended by the clean-up.
-        if !state.cleaned && !seen.in_flight.iter().any(|e| !e.is_job() && *e != Effect::CleanUp) {
+        if !state.cleaned && !in_flight.iter().any(|e| !e.is_job() && *e != Effect::CleanUp) {
             due.push(Effect::CleanUp);
         }
         return due;
@@ -270,8 +271,11 @@ fn answers(state: &RunState, seen: &Seen) -> Vec<Event> {
 
 /// What ended, as events. What is no longer due is dropped: it was superseded.
 fn outcomes(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
-    let due = due(state, &Seen { in_flight: HashSet::new(), ..seen.clone() });
     let mut events = Vec::new();
+    if seen.done.is_empty() {
+        return events;
+    }
+    let due = due(state, &seen.answers, &HashSet::new());
     for done in seen.done.iter().filter(|d| due.contains(&d.effect)) {
         match &done.result {
             Ok(product) => events.extend(outcome(state, &done.effect, product, limits)),

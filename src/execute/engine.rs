@@ -66,7 +66,7 @@ pub async fn run<W: World>(
         let (mut events, mut effects) = (Vec::new(), Vec::new());
         for command in todo {
             match command {
-                Command::Record(event) => events.push(event),
+                Command::Record(event) => events.push(*event),
                 Command::Begin(effect) => effects.push(effect),
             }
         }

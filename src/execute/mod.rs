@@ -1,6 +1,16 @@
 //! The conductor: a run is its journal, its state a fold of it, its next step a pure decision.
 
+pub mod backend;
+pub mod brief;
 pub mod decide;
+mod effect;
 pub mod engine;
+pub mod job;
 pub mod journal;
+mod process_tree;
+pub mod projection;
+pub mod run;
 pub mod state;
+mod watch;
+pub mod worktree;
+pub mod world;

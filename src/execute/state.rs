@@ -679,9 +679,14 @@ impl RunState {
         number: StageNumber,
         step: StageStep,
     ) -> Result<&mut Stage, IllegalRecord> {
-        let fits = self.stage.as_ref().is_some_and(|s| s.number == number && s.step == step);
-        let wrong = self.illegal(record, &format!("stage {number} is not {step:?}"));
-        self.stage.as_mut().filter(|_| fits).ok_or(wrong)
+        if !self.stage.as_ref().is_some_and(|s| s.number == number && s.step == step) {
+            return Err(self.illegal(record, &format!("stage {number} is not {step:?}")));
+        }
+        self.stage.as_mut().ok_or_else(|| IllegalRecord {
+            seq: record.seq,
+            what: String::new(),
+            why: "no stage is at the gate".to_owned(),
+        })
     }
 
     fn touch(&mut self, task: &TaskId, at: Millis) {

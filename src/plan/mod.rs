@@ -14,9 +14,11 @@ pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::TaskId;
 use diagnostic::{Problem, Severity};
-use pattern::Pattern;
+pub use pattern::Pattern;
 use schema::{CheckKind, Document};
 use wave::Order;
 
@@ -160,7 +162,7 @@ pub fn costs(estimates: impl Iterator<Item = Option<u64>> + Clone) -> Vec<u64> {
 }
 
 /// What the checks must know of the disk.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// Patterns of the plan that name an existing file as they stand.
     pub existing: BTreeSet<String>,

@@ -20,7 +20,8 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
         ChangeKind::Deleted => "deleted",
     };
     let owned = task.files_write.iter().any(|p| p.matches(path));
-    let appends = task.files_append.iter().any(|p| p.matches(path));
+    let appends =
+        change.kind != ChangeKind::Deleted && task.files_append.iter().any(|p| p.matches(path));
     let shown = path.escape_debug();
     let (message, help) = if let Some(rule) = rules.forbids(path) {
         (
@@ -32,7 +33,7 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
             format!("{what} the nested repository {shown}"),
             "a task may not add, move or remove a submodule".to_owned(),
         )
-    } else if !owned && !(appends && change.kind != ChangeKind::Deleted) {
+    } else if !owned && !appends {
         (
             format!("{what} {shown}, which is not in files_write"),
             "leave it as it was, or add it to the task's files_write".to_owned(),

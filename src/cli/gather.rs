@@ -1,0 +1,141 @@
+//! Reads what a plan is checked against: the plan file, the configuration, and the facts of the tree. Changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::exit::{Exit, Failure};
+use super::plan::Environment;
+use crate::execute::run::sha256;
+use crate::git::Repo;
+use crate::plan::config::Config;
+use crate::plan::diagnostic::Problem;
+use crate::plan::schema::Document;
+use crate::plan::{self, Analysis, Facts};
+
+/// A plan and everything it was checked against.
+pub struct Gathered {
+    /// The plan file, as the user named it.
+    pub file: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// The configuration.
+    pub config: Config,
+    /// Its content.
+    pub config_bytes: Vec<u8>,
+    /// The facts.
+    pub facts: Facts,
+    /// What the checks found.
+    pub analysis: Analysis,
+    /// The lockfiles.
+    pub environment: Environment,
+}
+
+/// Reads and checks the plan in `file`.
+pub fn gather(context: &Context, file: Option<&Path>) -> Result<Gathered, Failure> {
+    let file = file.unwrap_or(Path::new("tasks.yaml")).to_owned();
+    let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
+    let (config, config_bytes) = config(context, &root)?;
+    let path = context.dir.join(&file);
+    let bytes = std::fs::read(&path).map_err(|e| {
+        let failure = Failure::new(Exit::Invalid, format!("cannot read {}: {e}", file.display()));
+        if e.kind() == std::io::ErrorKind::NotFound {
+            failure
+                .hint("name the plan: `slimductor plan FILE`; `slimductor init` writes a first one")
+        } else {
+            failure
+        }
+    })?;
+    let (facts, analysis) = match plan::parse(&bytes) {
+        Ok(document) => {
+            let facts = facts(&document, &root);
+            let analysis = plan::check::check(&document, &facts, &config);
+            (facts, analysis)
+        }
+        Err(problem) => (Facts::default(), Analysis::unreadable(*problem)),
+    };
+    let environment = environment(&root, &config);
+    Ok(Gathered { file, bytes, config, config_bytes, facts, analysis, environment })
+}
+
+/// The configuration of the repository at `root`, with environment variables laid over it.
+pub fn config(context: &Context, root: &Path) -> Result<(Config, Vec<u8>), Failure> {
+    let names = ["slimductor.yaml", ".slimductor.yaml", ".claude-agents.yaml"];
+    let path = match &context.global.config {
+        Some(given) => Some(context.dir.join(given)),
+        None => names.iter().map(|n| root.join(n)).find(|p| p.exists()),
+    };
+    let invalid = |message: String| Failure::new(Exit::Invalid, message);
+    let Some(path) = path else {
+        let mut config = Config::default();
+        config.overlay(&context.env).map_err(invalid)?;
+        return Ok((config, Vec::new()));
+    };
+    let bytes = std::fs::read(&path)
+        .map_err(|e| invalid(format!("cannot read {}: {e}", path.display())))?;
+    let mut config = plan::parse_config(&bytes).map_err(|p| problem_failure(&p, &path, &bytes))?;
+    config.risk_rules().map_err(|p| problem_failure(&p, &path, &bytes))?;
+    config.overlay(&context.env).map_err(invalid)?;
+    Ok((config, bytes))
+}
+
+fn problem_failure(problem: &Problem, path: &Path, bytes: &[u8]) -> Failure {
+    let text = String::from_utf8_lossy(bytes);
+    let shown = problem.render(&path.to_string_lossy(), &text, false);
+    Failure::new(Exit::Invalid, format!("the configuration is invalid\n{shown}"))
+}
+
+fn environment(root: &Path, config: &Config) -> Environment {
+    let mut lockfiles: Vec<String> = config.boundaries.lockfiles.clone();
+    lockfiles.retain(|name| root.join(name).is_file());
+    lockfiles.sort();
+    if lockfiles.is_empty() {
+        return Environment { hash: "no-lock".to_owned(), lockfiles };
+    }
+    let mut bytes = Vec::new();
+    for name in &lockfiles {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(0);
+        bytes.extend(std::fs::read(root.join(name)).unwrap_or_default());
+        bytes.push(0);
+    }
+    Environment { hash: sha256(&bytes), lockfiles }
+}
+
+fn facts(document: &Document, root: &Path) -> Facts {
+    let mut facts = Facts::default();
+    let specs = document.tasks.iter();
+    let mut paths: Vec<&str> = specs
+        .flat_map(|t| t.files_write.iter().chain(&t.files_read).chain(&t.files_append))
+        .map(|p| p.as_str())
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        if path.contains(['*', '?', '[', '{', '\\']) {
+            if !path.starts_with('/') && root.join(path).symlink_metadata().is_ok() {
+                facts.existing.insert(path.to_owned());
+            }
+            continue;
+        }
+        // Only what lies on the way to a named path can lead out of the repository.
+        let mut walked = PathBuf::new();
+        for part in path.split('/') {
+            walked.push(part);
+            let here = root.join(&walked);
+            let link = here.symlink_metadata().is_ok_and(|m| m.is_symlink());
+            let outside = |to: PathBuf| {
+                !to.starts_with(root.canonicalize().unwrap_or_else(|_| root.to_owned()))
+            };
+            if link && here.canonicalize().is_ok_and(outside) {
+                facts.outward_links.insert(walked.to_string_lossy().into_owned());
+            }
+        }
+    }
+    for contract in &document.contracts {
+        let path = contract.file_path.as_str();
+        let inside = plan::Pattern::parse(path, true).is_ok();
+        let text = inside.then(|| std::fs::read_to_string(root.join(path)).ok()).flatten();
+        facts.contracts.insert(path.to_owned(), text);
+    }
+    facts
+}

@@ -1,0 +1,191 @@
+//! Arguments into calls, values into text: one file per command. Knows every room, is known by none.
+
+mod abort;
+mod answer;
+mod attach;
+mod demo;
+mod doctor;
+mod exit;
+mod gather;
+mod init;
+mod logs;
+mod output;
+mod plan;
+mod progress;
+mod resume;
+mod run;
+mod schema;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use exit::{Exit, Failure};
+use output::{Manner, Output};
+
+/// Plans and executes the parallel work of coding agents on one git repository.
+#[derive(Debug, Parser)]
+#[command(name = "slimductor", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 2 usage · 3 plan or configuration invalid or missing · 4 over, and some tasks did
+not land · 5 waits for a person · 6 another slimductor holds the run · 7 the environment lacks
+something · 8 journal unreadable · 130 interrupted, `resume` goes on · 1 a bug in slimductor";
+
+/// Flags that work everywhere.
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// Work as if started in DIR.
+    #[arg(short = 'C', global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The configuration, instead of slimductor.yaml in the repository's root.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON: one document, or one object per line for streams.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing on stderr but errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Answer yes to what is merely recommended.
+    #[arg(long, global = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check a plan: ownership, conflicts, cycles, contracts, risk, waves.
+    Plan(plan::PlanArgs),
+    /// Run a plan: worktrees, workers, verification, merge, gate, promotion.
+    Run(run::RunArgs),
+    /// Go on after any interruption.
+    Resume(resume::ResumeArgs),
+    /// Show every task: state, reason, and how that is known.
+    Status(status::StatusArgs),
+    /// Print a worker's output.
+    Logs(logs::LogsArgs),
+    /// Open a worker's tmux session in this terminal.
+    Attach(attach::AttachArgs),
+    /// Try a failed or skipped task again.
+    Retry(answer::AnswerArgs),
+    /// Go on without a task, and without what needs it.
+    Skip(answer::AnswerArgs),
+    /// End a run: the target stays where it is, unmerged work stays on recovery branches.
+    Abort(abort::AbortArgs),
+    /// Write a commented slimductor.yaml and a first tasks.yaml.
+    Init,
+    /// Say what this machine and repository have, and what is missing.
+    Doctor,
+    /// Print the JSON Schema of a file or of a command's JSON.
+    Schema(schema::SchemaArgs),
+    /// Run a small plan in a throw-away repository and show what happened.
+    Demo(demo::DemoArgs),
+    /// Run a job (used by the backends).
+    #[command(hide = true)]
+    Job {
+        /// The job's directory.
+        dir: PathBuf,
+    },
+}
+
+/// What every command gets.
+struct Context {
+    global: Global,
+    /// Where the command works.
+    dir: PathBuf,
+    /// The environment, read once.
+    env: BTreeMap<String, String>,
+    /// This binary.
+    exe: PathBuf,
+    output: Output,
+}
+
+/// Runs the command line and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print().is_ok();
+            let usage = error.use_stderr() || !shown;
+            return ExitCode::from(if usage { Exit::Usage } else { Exit::Done }.code());
+        }
+    };
+    if let Verb::Job { dir } = &cli.command {
+        return wrapper(dir);
+    }
+    #[expect(clippy::disallowed_methods, reason = "the environment is read once, here")]
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let manner = Manner::new(cli.global.json, cli.global.quiet, no_colour);
+    let mut output = Output::new(manner);
+    let env = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let dir = cli.global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let dir = match dir.canonicalize() {
+        Ok(dir) => dir,
+        Err(e) => {
+            output.failure(&Failure::new(Exit::Usage, format!("{}: {e}", dir.display())));
+            return ExitCode::from(Exit::Usage.code());
+        }
+    };
+    let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("slimductor"));
+    let mut context = Context { global: cli.global, dir, env, exe, output };
+    let result = dispatch(&mut context, cli.command);
+    output = context.output;
+    output.end_bars();
+    match result {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Plan(args) => plan::plan(context, &args),
+        Verb::Run(args) => run::run(context, &args),
+        Verb::Resume(args) => resume::resume(context, &args),
+        Verb::Status(args) => status::status(context, &args),
+        Verb::Logs(args) => logs::logs(context, &args),
+        Verb::Attach(args) => attach::attach(context, &args),
+        Verb::Retry(args) => answer::retry(context, &args),
+        Verb::Skip(args) => answer::skip(context, &args),
+        Verb::Abort(args) => abort::abort(context, &args),
+        Verb::Init => init::init(context),
+        Verb::Doctor => doctor::doctor(context),
+        Verb::Schema(args) => schema::schema(context, &args),
+        Verb::Demo(args) => demo::demo(context, &args),
+        Verb::Job { dir } => {
+            wrapper(&dir);
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The wrapper of a job: its own small program, with nothing of the rest set up.
+fn wrapper(dir: &std::path::Path) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return ExitCode::from(Exit::Environment.code()) };
+    match runtime.block_on(crate::execute::job::run(dir)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::new(Exit::Environment, error.to_string());
+            Output::new(Manner::new(false, false, true)).failure(&failure);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}

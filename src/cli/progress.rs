@@ -1,0 +1,170 @@
+//! What of a run's records people see, as lines and bars. Prints through output.rs.
+
+use serde_json::{Map, Value};
+
+use super::output::Output;
+use crate::execute::projection;
+use crate::execute::state::{Choice, Event, Outcome, Record, RunState, Step};
+use crate::types::TaskId;
+
+/// Shows one record.
+pub fn show(output: &mut Output, record: &Record, state: &RunState) {
+    if output.manner.json {
+        output.json(&line(record, state), true);
+        return;
+    }
+    if let Some(text) = describe(&record.event, state) {
+        output.note(&text);
+    }
+    if output.manner.bars {
+        bars(output, state);
+    }
+}
+
+/// A record as `run --json` tells it: the event's fields, with number, time and the task's state.
+fn line(record: &Record, state: &RunState) -> Value {
+    let mut out = Map::new();
+    if let Ok(Value::Object(fields)) = serde_json::to_value(&record.event) {
+        for (n, (key, value)) in fields.into_iter().enumerate() {
+            out.insert(key, value);
+            if n == 0 {
+                out.insert("seq".to_owned(), record.seq.into());
+                out.insert("at".to_owned(), record.at.to_string().into());
+            }
+        }
+    }
+    let task = out.get("task").and_then(Value::as_str).and_then(TaskId::parse);
+    if let Some(index) = task.and_then(|id| state.plan.index_of(&id)) {
+        out.insert("state".to_owned(), state.tasks[index].word().into());
+    }
+    Value::Object(out)
+}
+
+fn bars(output: &mut Output, state: &RunState) {
+    for (task, run) in state.tasks.iter().enumerate() {
+        let id = state.plan.tasks[task].id.as_str();
+        let at_gate = state.stage.as_ref().is_some_and(|s| s.task == Some(task));
+        if run.is_active() || at_gate {
+            let tries =
+                if run.attempt > 1 { format!(" (attempt {})", run.attempt) } else { String::new() };
+            output.bar(id, &format!("{}{tries}", projection::reason(state, task, run)));
+        } else {
+            output.end_bar(id);
+        }
+    }
+    match state.stage.as_ref().filter(|s| s.task.is_none()) {
+        Some(_) => output.bar("final gate", "its commands run"),
+        None => output.end_bar("final gate"),
+    }
+}
+
+/// The line for an event, where it is worth one.
+fn describe(event: &Event, state: &RunState) -> Option<String> {
+    let count = state.tasks.iter().filter(|t| t.step == Step::Merged).count();
+    let text = match event {
+        Event::AttemptStarted { task, attempt: 1, slot, .. } => {
+            format!("start    {task} (slot {slot})")
+        }
+        Event::AttemptStarted { task, attempt, slot, .. } => {
+            format!("start    {task}, attempt {attempt} (slot {slot})")
+        }
+        Event::TaskVerified { task, .. } => format!("verified {task}"),
+        Event::AttemptFailed { task, attempt, category, findings, retry_at } => {
+            let first = findings
+                .iter()
+                .find(|f| f.category == *category)
+                .map_or("", |f| f.message.as_str());
+            match retry_at {
+                Some(_) => {
+                    format!("again    {task}: attempt {attempt} ended with {category}: {first}")
+                }
+                None => format!("FAILED   {task}: {category}: {first}"),
+            }
+        }
+        Event::Landed { task, commit } => {
+            format!("landed   {task} ({count} of {}, {})", state.tasks.len(), commit.short())
+        }
+        Event::StageStarted { task: None, .. } => "gate     the final gate".to_owned(),
+        Event::StageChecked { findings, report, stage }
+            if state.stage.as_ref().is_none_or(|s| s.number != *stage) =>
+        {
+            let soft = report.steps.iter().filter(|s| !s.required && !s.passed());
+            let soft: Vec<String> =
+                soft.map(|s| format!("; not required: `{}`: {}", s.command, s.ending())).collect();
+            let verdict = if findings.is_empty() { "green" } else { "RED" };
+            let run = report.steps.len();
+            format!(
+                "gate     {verdict} after {run} command{}{}",
+                if run == 1 { "" } else { "s" },
+                soft.concat()
+            )
+        }
+        Event::Promoted { to, .. } => format!("promoted {} to {}", state.header.target, to.short()),
+        Event::PromotionBlocked { reason, help } => format!("BLOCKED  {reason}; {help}"),
+        Event::TargetMoved { to } => {
+            format!("moved    {} went on to {} meanwhile", state.header.target, to.short())
+        }
+        Event::EffectFailed { what, error, .. } => format!("REFUSED  {what}: {error}"),
+        Event::Answered { choice, task, .. } => {
+            let word = match choice {
+                Choice::Retry => "retry",
+                Choice::Skip => "skip",
+                Choice::Abort => "abort",
+            };
+            format!("answer   {word} {}", task.as_ref().map_or("", TaskId::as_str))
+        }
+        Event::Escalated { reason } => format!("WAITS    {reason}"),
+        Event::RunStarted { .. }
+        | Event::CoordinatorStarted { .. }
+        | Event::StagingCreated
+        | Event::WorktreeReady { .. }
+        | Event::WorkerEnded { .. }
+        | Event::WorkCollected { .. }
+        | Event::ChecksEnded { .. }
+        | Event::StageStarted { .. }
+        | Event::StageBuilt { .. }
+        | Event::StageConflicted { .. }
+        | Event::StageReady { .. }
+        | Event::StageChecked { .. }
+        | Event::TargetMerged { .. }
+        | Event::CleanedUp { .. }
+        | Event::RunEnded { .. } => return None,
+    };
+    Some(text)
+}
+
+/// The last words about a run.
+pub fn summary(state: &RunState) -> String {
+    let merged = state.tasks.iter().filter(|t| t.step == Step::Merged).count();
+    let seconds = (state.at - state.header.started_at) as f64 / 1000.0;
+    let all = state.tasks.len();
+    let mut out = match (state.outcome, &state.waiting) {
+        (Some(Outcome::Done), _) => {
+            format!("done: {merged} of {all} tasks landed in {seconds:.1} s")
+        }
+        (Some(Outcome::Partial), _) => {
+            format!("over: {merged} of {all} tasks landed in {seconds:.1} s")
+        }
+        (Some(Outcome::Aborted), _) => "aborted".to_owned(),
+        (None, Some(reason)) => {
+            format!("waits for a person: {reason}\n{merged} of {all} tasks are in staging")
+        }
+        (None, None) => format!("{merged} of {all} tasks are in staging"),
+    };
+    match &state.promoted {
+        Some(to) => out.push_str(&format!("\n{} stands at {}", state.header.target, to.short())),
+        None => out.push_str(&format!("\n{} was not moved", state.header.target)),
+    }
+    for (task, run) in state.tasks.iter().enumerate().filter(|(_, t)| t.step == Step::Failed) {
+        let category = run.failure.map_or("", |c| c.word());
+        let first = run.findings.first().map_or("", |f| f.message.as_str());
+        out.push_str(&format!("\n  failed {}: {category}: {first}", state.plan.tasks[task].id));
+    }
+    for branch in &state.kept {
+        out.push_str(&format!("\n  kept {branch}"));
+    }
+    if state.waiting.is_some() || state.outcome == Some(Outcome::Partial) {
+        out.push_str("\nread .orchestrator/escalation-report.md");
+    }
+    out
+}

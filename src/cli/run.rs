@@ -1,0 +1,368 @@
+//! `slimductor run`: checks, asks, makes the run, drives it, tells how it ended.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::exit::{Exit, Failure};
+use super::gather::{Gathered, gather};
+use super::plan::{risk_text, show_problems};
+use super::progress;
+use crate::execute::backend::tmux::TmuxServer;
+use crate::execute::projection;
+use crate::execute::run::{self, NewRun};
+use crate::execute::state::{Approval, Outcome, RunState, Settings};
+use crate::execute::worktree::Places;
+use crate::git::Repo;
+use crate::plan::config::{BackendChoice, Promote};
+use crate::plan::risk::{Level, Risk};
+use crate::plan::{Plan, Work};
+use crate::types::{RunId, Sha, TaskId};
+
+/// How many tasks are worked on at once when nothing says otherwise.
+const DEFAULT_JOBS: u32 = 5;
+
+/// Run a plan.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan; tasks.yaml unless given.
+    file: Option<PathBuf>,
+    /// How many tasks are worked on at once.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    jobs: Option<u32>,
+    /// Where jobs run.
+    #[arg(long, value_enum)]
+    backend: Option<BackendArg>,
+    /// The agent for tasks that name none.
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Approve the plan's risk, whatever its level.
+    #[arg(long)]
+    approve: bool,
+    /// Only these tasks, and what they depend on.
+    #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',')]
+    only: Vec<String>,
+    /// Go on in the background; `status`, `logs` and `resume` find it.
+    #[arg(long)]
+    detach: bool,
+    /// Stop after the final gate; the target stays where it is.
+    #[arg(long, conflicts_with = "promote_landed")]
+    no_promote: bool,
+    /// Promote what landed even when some tasks failed.
+    #[arg(long)]
+    promote_landed: bool,
+}
+
+/// Which backend runs the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// tmux where it is installed, else process.
+    Auto,
+    /// tmux sessions on a socket of slimductor's own.
+    Tmux,
+    /// Plain processes in sessions of their own.
+    Process,
+}
+
+impl RunArgs {
+    /// What `demo` runs with.
+    pub fn for_demo(file: PathBuf, backend: Option<BackendArg>) -> RunArgs {
+        RunArgs {
+            file: Some(file),
+            jobs: None,
+            backend,
+            agent: None,
+            approve: false,
+            only: Vec::new(),
+            detach: false,
+            no_promote: false,
+            promote_landed: false,
+        }
+    }
+}
+
+/// The command.
+pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit, Failure> {
+    let repo = Repo::discover(&context.dir)?;
+    let id = make(context, args, &repo)?;
+    if args.detach {
+        return detach(context, &repo, &id);
+    }
+    let state = take_up(context, repo, &id, false)?;
+    finish(context, &state)
+}
+
+/// Checks the plan, asks what is to be asked, and makes the run.
+pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<RunId, Failure> {
+    let gathered = gather(context, args.file.as_deref())?;
+    if !context.output.manner.json || !gathered.analysis.valid() {
+        show_problems(context, &gathered);
+    }
+    let Some(plan) = &gathered.analysis.plan else {
+        let file = gathered.file.display();
+        return Err(Failure::new(Exit::Invalid, format!("the plan {file} is invalid"))
+            .hint("`slimductor plan` shows the same without starting anything"));
+    };
+    let only = only(plan, &args.only)?;
+    let (target, base) = target(context, repo, plan)?;
+    committed(repo, &gathered, &base)?;
+    agents(plan, args.agent.as_deref())?;
+    let backend = backend(args.backend, gathered.config.workers.backend)?;
+    let risk = gathered.analysis.risk.as_ref();
+    let approval = approve(context, args, risk)?;
+    let changed = repo.changed_files(&context.dir).unwrap_or(0);
+    if changed > 0 {
+        let s = if changed == 1 { " has" } else { "s have" };
+        context.output.note(&format!(
+            "note: {changed} tracked file{s} uncommitted changes; workers start from {} at {} and do not see them",
+            target,
+            base.short()
+        ));
+    }
+    let settings = Settings {
+        jobs: args
+            .jobs
+            .or(gathered.config.orchestration.max_parallel_workers)
+            .unwrap_or(DEFAULT_JOBS)
+            .max(1),
+        backend: backend.to_owned(),
+        promote_landed: args.promote_landed
+            || gathered.config.integration.promote == Promote::Landed,
+        no_promote: args.no_promote,
+        only,
+        agent: args.agent.clone(),
+        env_pass: gathered.config.workers.env_pass.clone(),
+    };
+    let overlay = context.env.iter().filter(|(name, _)| name.starts_with("SLIMDUCTOR__"));
+    let id = run::create(
+        repo,
+        NewRun {
+            plan_text: &gathered.bytes,
+            config_text: &gathered.config_bytes,
+            facts: gathered.facts.clone(),
+            overlay: overlay.map(|(k, v)| (k.clone(), v.clone())).collect(),
+            plan,
+            target,
+            base,
+            settings,
+            approval,
+        },
+    )?;
+    let how = match backend {
+        "tmux" => format!("tmux; `tmux -L {} ls` shows the workers", run::socket_name(repo.root())),
+        other => other.to_owned(),
+    };
+    context.output.note(&format!("run {id}: {} tasks on {how}", plan.tasks.len()));
+    Ok(id)
+}
+
+/// Takes a run up and drives it until it is over or waits for a person.
+pub fn take_up(
+    context: &mut Context,
+    repo: Repo,
+    id: &RunId,
+    promote_landed: bool,
+) -> Result<RunState, Failure> {
+    let held = run::hold(repo.root(), id)?;
+    let (env, exe) = (context.env.clone(), context.exe.clone());
+    let output = &mut context.output;
+    let result = run::drive(repo, held, &env, exe, promote_landed, |record, state| {
+        progress::show(output, record, state);
+    });
+    context.output.end_bars();
+    Ok(result?)
+}
+
+/// Tells how a run ended, and maps it to the exit code.
+pub fn finish(context: &mut Context, state: &RunState) -> Result<Exit, Failure> {
+    let exit = exit_of(state);
+    if context.output.manner.json {
+        let mut value = serde_json::json!({"type": "result", "exit": exit.code()});
+        if let (Some(out), Ok(serde_json::Value::Object(status))) =
+            (value.as_object_mut(), serde_json::to_value(projection::status(state, None)))
+        {
+            out.extend(status);
+        }
+        context.output.json(&value, true);
+    } else {
+        context.output.result(&progress::summary(state));
+    }
+    Ok(exit)
+}
+
+/// The exit code that a run's end stands for.
+pub fn exit_of(state: &RunState) -> Exit {
+    match (state.outcome, &state.waiting) {
+        (Some(Outcome::Done | Outcome::Aborted), _) => Exit::Done,
+        (Some(Outcome::Partial), _) => Exit::Unlanded,
+        (None, _) => Exit::Person,
+    }
+}
+
+fn only(plan: &Plan, wanted: &[String]) -> Result<Vec<TaskId>, Failure> {
+    let mut out = Vec::new();
+    for text in wanted {
+        let known = TaskId::parse(text).filter(|id| plan.index_of(id).is_some());
+        out.push(known.ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("--only: the plan has no task `{text}`"))
+        })?);
+    }
+    Ok(out)
+}
+
+/// The branch that the run starts from and promotes to, and where it stands.
+fn target(context: &Context, repo: &Repo, plan: &Plan) -> Result<(String, Sha), Failure> {
+    let branch = match &plan.base {
+        Some(base) => base.clone(),
+        None => repo.current_branch(&context.dir)?.ok_or_else(|| {
+            Failure::new(
+                Exit::Environment,
+                "HEAD is detached: there is no current branch to start from",
+            )
+            .hint("check out a branch, or name one under `base:` in the plan")
+        })?,
+    };
+    match repo.branch_tip(&branch)? {
+        Some(tip) => Ok((branch, tip)),
+        None if plan.base.is_some() => Err(Failure::new(
+            Exit::Invalid,
+            format!("the plan's base `{branch}` is not a branch here"),
+        )
+        .hint("`git branch` lists them")),
+        None => {
+            Err(Failure::new(Exit::Environment, format!("the branch {branch} has no commit yet"))
+                .hint("commit something first: workers start from a commit"))
+        }
+    }
+}
+
+/// A contract that is not committed as it stands on disk would be missing in every worktree.
+fn committed(repo: &Repo, gathered: &Gathered, base: &Sha) -> Result<(), Failure> {
+    for contract in &gathered.analysis.contracts {
+        let on_disk = gathered.facts.contracts.get(&contract.file_path).cloned().flatten();
+        let in_base = repo.file_at(base, &contract.file_path)?;
+        if in_base.as_deref() != on_disk.as_deref().map(str::as_bytes) {
+            let path = &contract.file_path;
+            let message =
+                format!("contract_uncommitted: {path} is not committed as it stands on disk");
+            return Err(Failure::new(Exit::Invalid, message)
+                .hint(format!("`git add {path} && git commit`: workers start from the commit")));
+        }
+    }
+    Ok(())
+}
+
+/// Every agent that the plan needs must be there before anything is created.
+fn agents(plan: &Plan, given: Option<&str>) -> Result<(), Failure> {
+    for task in &plan.tasks {
+        let Work::Agent(named) = &task.work else { continue };
+        let name = named.as_deref().or(given);
+        if name == Some("shell") {
+            continue;
+        }
+        let message = match name {
+            Some(name) => {
+                format!("{} wants the agent `{name}`, which this version cannot launch", task.id)
+            }
+            None => format!("{} has neither `run` nor `agent`", task.id),
+        };
+        return Err(Failure::new(Exit::Environment, message).hint(
+            "give the task a `run:` command, or `agent: shell` with a script as its prompt",
+        ));
+    }
+    Ok(())
+}
+
+fn backend(given: Option<BackendArg>, configured: BackendChoice) -> Result<&'static str, Failure> {
+    let choice = match given {
+        Some(BackendArg::Auto) => BackendChoice::Auto,
+        Some(BackendArg::Tmux) => BackendChoice::Tmux,
+        Some(BackendArg::Process) => BackendChoice::Process,
+        None => configured,
+    };
+    match choice {
+        BackendChoice::Process => Ok("process"),
+        BackendChoice::Auto if TmuxServer::version().is_none() => Ok("process"),
+        BackendChoice::Tmux if TmuxServer::version().is_none() => {
+            Err(Failure::new(Exit::Environment, "tmux cannot be run")
+                .hint("install tmux, or use `--backend process`"))
+        }
+        BackendChoice::Auto | BackendChoice::Tmux => Ok("tmux"),
+    }
+}
+
+/// Asks for what the plan's risk asks for.
+fn approve(context: &Context, args: &RunArgs, risk: Option<&Risk>) -> Result<Approval, Failure> {
+    let Some(risk) = risk else {
+        return Err(Failure::new(Exit::Bug, "a valid plan without a risk"));
+    };
+    let by = |by: &str| Approval {
+        score: risk.score,
+        level: risk.level.word().to_owned(),
+        by: by.to_owned(),
+    };
+    let flag = match risk.level {
+        Level::Auto => return Ok(by("auto")),
+        _ if args.approve => return Ok(by("--approve")),
+        Level::Review if context.global.yes => return Ok(by("--yes")),
+        Level::Review => "--yes",
+        Level::Approval => "--approve",
+    };
+    context.output.note(risk_text(risk).trim_end());
+    match context.output.ask("Go on? [y/N]").as_deref() {
+        Some("y" | "yes") => Ok(by("terminal")),
+        Some(_) => Err(Failure::new(Exit::Person, "not approved; nothing was started")),
+        None => Err(Failure::new(
+            Exit::Person,
+            format!("the risk is {} ({}): a person has to agree", risk.score, risk.level.word()),
+        )
+        .hint(format!("look at `slimductor plan --dry-run`, then add {flag}"))),
+    }
+}
+
+/// Leaves the run to a coordinator in the background.
+fn detach(context: &mut Context, repo: &Repo, id: &RunId) -> Result<Exit, Failure> {
+    let places = Places { root: repo.root().to_owned(), run: id.clone() };
+    let log = places.run_dir().join("coordinator.log");
+    spawn_coordinator(context, repo.root(), id, &log)?;
+    if context.output.manner.json {
+        context
+            .output
+            .json(&serde_json::json!({"type": "detached", "run_id": id, "log": log}), true);
+    } else {
+        context
+            .output
+            .result(&format!("run {id} goes on in the background; `slimductor status` shows it"));
+    }
+    Ok(Exit::Done)
+}
+
+fn spawn_coordinator(
+    context: &Context,
+    root: &Path,
+    id: &RunId,
+    log: &Path,
+) -> Result<(), Failure> {
+    let failed =
+        |e: String| Failure::new(Exit::Environment, format!("cannot start the coordinator: {e}"));
+    let file = crate::store::open_append(log)?;
+    let second = file.try_clone().map_err(|e| failed(e.to_string()))?;
+    // `setsid` is not everywhere; a process group of its own keeps the terminal's signals away.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the coordinator of a detached run is this binary"
+    )]
+    let mut command = std::process::Command::new(&context.exe);
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+        .arg("-C")
+        .arg(root)
+        .args(["resume", id.as_str()])
+        .stdin(std::process::Stdio::null())
+        .stdout(file)
+        .stderr(second)
+        .spawn()
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `slimductor schema`: the JSON Schemas, made from the types. CI writes them and fails on a difference.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use schemars::schema_for;
+
+use super::Context;
+use super::exit::{Exit, Failure};
+use super::plan::PlanReport;
+use crate::execute::projection::Status;
+use crate::execute::state::Record;
+use crate::plan::config::Config;
+use crate::plan::schema::Document;
+use crate::store::{self, Mode};
+
+/// Print a JSON Schema.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// tasks, config, plan, status or record.
+    #[arg(required_unless_present = "write")]
+    name: Option<String>,
+    /// Write all of them into DIR.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+fn all() -> [(&'static str, schemars::Schema); 5] {
+    [
+        ("tasks", schema_for!(Document)),
+        ("config", schema_for!(Config)),
+        ("plan", schema_for!(PlanReport)),
+        ("status", schema_for!(Status)),
+        ("record", schema_for!(Record)),
+    ]
+}
+
+/// The command.
+pub fn schema(context: &mut Context, args: &SchemaArgs) -> Result<Exit, Failure> {
+    if let Some(dir) = &args.write {
+        let dir = context.dir.join(dir);
+        std::fs::create_dir_all(&dir)
+            .map_err(|e| Failure::new(Exit::Environment, format!("{}: {e}", dir.display())))?;
+        for (name, schema) in all() {
+            let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+            text.push('\n');
+            store::replace(
+                &dir.join(format!("{name}.schema.json")),
+                text.as_bytes(),
+                Mode::Shared,
+            )?;
+        }
+        return Ok(Exit::Done);
+    }
+    let wanted = args.name.as_deref().unwrap_or_default();
+    match all().into_iter().find(|(name, _)| *name == wanted) {
+        Some((_, schema)) => {
+            context.output.json(&schema, false);
+            Ok(Exit::Done)
+        }
+        None => {
+            let known: Vec<&str> = all().iter().map(|(name, _)| *name).collect();
+            Err(Failure::new(Exit::Usage, format!("there is no schema `{wanted}`"))
+                .hint(format!("known: {}", known.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a worker, check or gate is told: its environment and its commands, as job specs. Pure.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::job::{Spec, StepSpec};
+use super::state::RunState;
+use crate::plan::{Check, Pattern, Work};
+use crate::types::{Attempt, Finding, JobId};
+use crate::verify::command;
+
+/// Between TERM and KILL.
+pub const GRACE_MS: u64 = 5_000;
+
+/// Variables that pass by name.
+const PASS: [&str; 34] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "TERM",
+    "TZ",
+    "SSH_AUTH_SOCK",
+    "RUSTUP_HOME",
+    "CARGO_HOME",
+    "JAVA_HOME",
+    "GOPATH",
+    "GOROOT",
+    "NVM_DIR",
+    "VIRTUAL_ENV",
+    "PYENV_ROOT",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "ftp_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "FTP_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+];
+/// Variables that pass by the beginning of their name.
+const PASS_PREFIX: [&str; 5] = ["LC_", "XDG_", "SLIMDUCTOR_", "GIT_AUTHOR_", "GIT_COMMITTER_"];
+
+/// The part of `all` that jobs may see: an allow-list, and what the user named.
+pub fn allowed(all: &BTreeMap<String, String>, named: &[String]) -> BTreeMap<String, String> {
+    let passes = |name: &str| {
+        PASS.contains(&name)
+            || PASS_PREFIX.iter().any(|p| name.starts_with(p))
+            || named.iter().any(|n| n == name)
+    };
+    all.iter().filter(|(name, _)| passes(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+/// Where things of one run lie, and what its jobs may see.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The run's directory.
+    pub run_dir: PathBuf,
+    /// The allowed environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// The worker's job of one attempt. `prompt` is the file with what it is told.
+pub fn worker(
+    around: &Surroundings,
+    state: &RunState,
+    task: usize,
+    attempt: Attempt,
+    cwd: &Path,
+) -> Spec {
+    let spec = &state.plan.tasks[task];
+    let job = JobId::worker(&spec.id, attempt);
+    let dir = around.run_dir.join("jobs").join(job.as_str());
+    let (command, argv) = match &spec.work {
+        Work::Command(command) => (command.clone(), shell(command)),
+        // The shell agent: the prompt is the script.
+        Work::Agent(_) => {
+            let script = around.run_dir.join("prompts").join(format!("{job}.md"));
+            let argv = vec!["sh".to_owned(), script.to_string_lossy().into_owned()];
+            (format!("sh prompts/{job}.md"), argv)
+        }
+    };
+    let mut env = task_env(around, state, task);
+    env.insert("SLIMDUCTOR_ATTEMPT".to_owned(), attempt.to_string());
+    let findings = dir.with_file_name(format!("{job}.findings.md"));
+    env.insert("SLIMDUCTOR_FINDINGS".to_owned(), findings.to_string_lossy().into_owned());
+    let step = StepSpec { command, argv, required: true, timeout_ms: spec.timeout_ms };
+    Spec { v: 1, job, cwd: cwd.to_owned(), env, steps: vec![step], grace_ms: GRACE_MS }
+}
+
+/// A job of checks on the tree in `cwd`, where `changed` are the paths that the change touches.
+pub fn checks(
+    around: &Surroundings,
+    state: &RunState,
+    job: JobId,
+    tasks: &[usize],
+    checks: &[Check],
+    changed: &[String],
+    cwd: &Path,
+) -> Spec {
+    let mut env = around.env.clone();
+    env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
+    for task in tasks {
+        env.extend(task_env(around, state, *task));
+    }
+    let applies = |c: &&Check| c.paths.is_empty() || touches(&c.paths, changed);
+    let steps = checks
+        .iter()
+        .filter(applies)
+        .map(|c| StepSpec {
+            command: c.command.clone(),
+            argv: shell(&command::expand(&c.command, changed)),
+            required: c.required,
+            timeout_ms: c.timeout_ms,
+        })
+        .collect();
+    Spec { v: 1, job, cwd: cwd.to_owned(), env, steps, grace_ms: GRACE_MS }
+}
+
+fn touches(patterns: &[Pattern], changed: &[String]) -> bool {
+    patterns.iter().any(|p| changed.iter().any(|path| p.matches(path)))
+}
+
+fn task_env(around: &Surroundings, state: &RunState, task: usize) -> BTreeMap<String, String> {
+    let spec = &state.plan.tasks[task];
+    let mut env = around.env.clone();
+    env.extend(spec.env.clone());
+    env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
+    env.insert("SLIMDUCTOR_TASK".to_owned(), spec.id.to_string());
+    env
+}
+
+fn shell(command: &str) -> Vec<String> {
+    vec!["sh".to_owned(), "-c".to_owned(), command.to_owned()]
+}
+
+/// What the worker is told: the prompt, or the description where there is none.
+pub fn prompt(state: &RunState, task: usize) -> String {
+    let spec = &state.plan.tasks[task];
+    spec.prompt.clone().unwrap_or_else(|| spec.description.clone())
+}
+
+/// What went wrong with the attempt before, for the next one. Output of others is quoted, never executed.
+pub fn findings(findings: &[Finding]) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        out.push_str(&format!("- {}: {}\n  {}\n", finding.category, finding.message, finding.help));
+        for line in finding.output.iter().flat_map(|o| o.lines()) {
+            out.push_str(&format!("  > {line}\n"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_variables_reach_a_job() {
+        let all: BTreeMap<String, String> =
+            ["PATH", "LC_ALL", "AWS_SECRET_ACCESS_KEY", "TMUX", "MINE", "GIT_DIR"]
+                .iter()
+                .map(|n| ((*n).to_owned(), "x".to_owned()))
+                .collect();
+        let names: Vec<String> = allowed(&all, &["MINE".to_owned()]).into_keys().collect();
+        assert_eq!(names, ["LC_ALL", "MINE", "PATH"]);
+    }
+}

@@ -1,0 +1,356 @@
+//! What each effect does, with git and on disk. Every result follows from the state alone, so that doing it twice is
+//! harmless. Decides nothing, waits for nothing.
+
+use std::path::Path;
+
+use super::backend::{Backend, BackendError};
+use super::brief::{self, Surroundings};
+use super::decide::{self, Effect, Product, Trouble};
+use super::job::{self, Probe, Spec};
+use super::state::{RunState, Step};
+use super::watch::Hub;
+use super::worktree::Places;
+use crate::git::{GitError, Merge, Repo, Swap};
+use crate::integrate::message;
+use crate::store::{self, Mode, StoreError};
+use crate::types::{Attempt, JobId, Sha};
+
+/// What effects share; every one runs on its own thread or task.
+pub struct Shared {
+    /// The repository.
+    pub repo: Repo,
+    /// Where worktrees, jobs and indices of this run lie.
+    pub places: Places,
+    /// Where jobs run.
+    pub backend: Box<dyn Backend>,
+    /// What jobs may see.
+    pub around: Surroundings,
+    /// Who waits for which directory.
+    pub(super) hub: Hub,
+}
+
+/// Why an effect failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EffectError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Job(#[from] job::JobError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    #[error("{0}")]
+    State(&'static str),
+}
+
+pub(super) fn trouble(error: EffectError) -> Trouble {
+    let no_room = match &error {
+        EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
+        EffectError::Git(e) => e.to_string().contains("No space left on device"),
+        EffectError::Job(_) | EffectError::Backend(_) | EffectError::State(_) => false,
+    };
+    if no_room { Trouble::NoRoom(error.to_string()) } else { Trouble::Refused(error.to_string()) }
+}
+
+/// Effects that end by themselves. Each has a deterministic result, so that doing it twice is harmless.
+pub(super) fn perform(
+    shared: &Shared,
+    effect: &Effect,
+    state: &RunState,
+) -> Result<Product, EffectError> {
+    let (repo, places) = (&shared.repo, &shared.places);
+    match effect {
+        Effect::CreateStaging => {
+            let (branch, base) = (state.staging_branch(), &state.header.base);
+            Ok(Product::Swapped(repo.swap_branch(&branch, None, base, "slimductor: begin")?))
+        }
+        Effect::Prepare { task, .. } => {
+            let run = &state.tasks[*task];
+            let id = &state.plan.tasks[*task].id;
+            for (attempt, head) in &run.discarded {
+                let branch = state.recovery_branch(id, *attempt);
+                repo.set_branch(&branch, head, "slimductor: keep an attempt that did not pass")?;
+            }
+            repo.delete_branch(&state.task_branch(id))?;
+            let (Some(slot), Some(base)) = (run.slot, &run.base) else {
+                return Err(EffectError::State("the attempt has no slot"));
+            };
+            let path = places.slot(slot);
+            store::make_dir(&places.indices())?;
+            repo.prepare_worktree(&path, base, &places.slot_index(slot))?;
+            store::link(Path::new(path.file_name().unwrap_or_default()), &places.task_link(id))?;
+            Ok(Product::Nothing)
+        }
+        Effect::Collect { task, attempt } => collect(shared, state, *task, *attempt),
+        Effect::BuildStage { .. } => {
+            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+            let Some(task) = stage.task else {
+                let tree = repo.tree_of(&stage.base)?;
+                return Ok(Product::Merged(Merge::Clean { commit: stage.base.clone(), tree }));
+            };
+            let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
+            let head = run.head.as_ref().ok_or(EffectError::State("the task has no work"))?;
+            let text =
+                message::merge(&state.header.run_id, &spec.id, run.attempt, &spec.description);
+            Ok(Product::Merged(repo.merge(&stage.base, head, &text, stage.started_at)?))
+        }
+        Effect::PrepareStage { .. } => {
+            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+            let commit =
+                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
+            store::make_dir(&places.indices())?;
+            if stage.task.is_none() {
+                // The final gate's worktree is fresh, not merely clean.
+                repo.remove_worktree(&places.gate())?;
+            }
+            repo.prepare_worktree(&places.gate(), commit, &places.gate_index())?;
+            Ok(Product::Nothing)
+        }
+        Effect::Land { .. } => {
+            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+            let commit =
+                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
+            let swap = repo.swap_branch(
+                &state.staging_branch(),
+                Some(&stage.base),
+                commit,
+                "slimductor: land",
+            )?;
+            Ok(Product::Swapped(swap))
+        }
+        Effect::Promote { to } => {
+            Ok(Product::Promoted(repo.fast_forward(&state.header.target, &state.target_tip, to)?))
+        }
+        Effect::MergeTarget { target } => {
+            let staging = state.staging.as_ref().ok_or(EffectError::State("no staging"))?;
+            let at = state.target_moved.as_ref().map_or(0, |(_, at)| *at);
+            let text = message::merge_target(&state.header.run_id, &state.header.target);
+            let merge = repo.merge(staging, target, &text, at)?;
+            if let Merge::Clean { commit, .. } = &merge {
+                let branch = state.staging_branch();
+                match repo.swap_branch(
+                    &branch,
+                    Some(staging),
+                    commit,
+                    "slimductor: follow the target",
+                )? {
+                    Swap::Done => {}
+                    Swap::Elsewhere(_) => {
+                        return Err(EffectError::State("staging was moved by somebody else"));
+                    }
+                }
+            }
+            Ok(Product::Merged(merge))
+        }
+        Effect::CleanUp => clean_up(shared, state),
+        Effect::DropAnswer { id } => {
+            store::remove(&places.answers().join(format!("{id}.json")))?;
+            Ok(Product::Nothing)
+        }
+        Effect::Work { .. } | Effect::Check { .. } | Effect::CheckStage { .. } => {
+            Err(EffectError::State("a job is not performed"))
+        }
+    }
+}
+
+/// Commits what stands in the attempt's worktree, and says how it differs from the base.
+pub(super) fn collect(
+    shared: &Shared,
+    state: &RunState,
+    task: usize,
+    attempt: Attempt,
+) -> Result<Product, EffectError> {
+    let (repo, places) = (&shared.repo, &shared.places);
+    let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
+    let (Some(slot), Some(base)) = (run.slot, &run.base) else {
+        return Err(EffectError::State("the attempt has no slot"));
+    };
+    let text = message::work(&state.header.run_id, &spec.id, attempt, &spec.description);
+    let at = run.worker_ended_at.unwrap_or(state.at);
+    let head = commit_slot(repo, places, slot, base, &text, at)?;
+    repo.set_branch(&state.task_branch(&spec.id), &head, "slimductor: work of an attempt")?;
+    let changes = repo.diff(base, &head)?;
+    Ok(Product::Collected { head, changes })
+}
+
+/// The commit that holds what stands in a slot: the worker's own where it says the same, else one on top.
+pub(super) fn commit_slot(
+    repo: &Repo,
+    places: &Places,
+    slot: u32,
+    base: &Sha,
+    text: &str,
+    at: i64,
+) -> Result<Sha, EffectError> {
+    let path = places.slot(slot);
+    let tree = repo.snapshot(&path, &places.slot_index(slot))?;
+    if tree == repo.tree_of(base)? {
+        return Ok(base.clone());
+    }
+    let own = repo.worktree_head(&path)?.filter(|h| repo.has_commit(h));
+    let own = own.filter(|h| repo.contains(h, base).unwrap_or(false));
+    match own {
+        Some(own) if repo.tree_of(&own)? == tree => Ok(own),
+        own => Ok(repo.commit_tree(&tree, own.as_ref().unwrap_or(base), text, at)?),
+    }
+}
+
+/// Ends and removes what the run made. Work that did not land stays on recovery branches.
+pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, EffectError> {
+    let (repo, places) = (&shared.repo, &shared.places);
+    let mut kept = Vec::new();
+    if state.aborting {
+        for dir in places.jobs_on_disk() {
+            if !matches!(job::probe(&dir)?, Probe::Ended(_)) {
+                job::stop(&dir)?;
+            }
+        }
+    }
+    shared.backend.forget(&places.jobs())?;
+    for (task, run) in state.tasks.iter().enumerate() {
+        let id = &state.plan.tasks[task].id;
+        if run.step == Step::Merged {
+            for attempt in run.discarded.keys() {
+                repo.delete_branch(&state.recovery_branch(id, *attempt))?;
+            }
+        } else {
+            let mut unmerged = run.discarded.clone();
+            if let Some(head) = &run.head {
+                unmerged.insert(run.attempt, head.clone());
+            } else if let (Some(slot), Some(base), true) = (run.slot, &run.base, run.is_active()) {
+                // A worker that was cut down: what it had written is kept.
+                if places.slot_index(slot).exists() && places.slot(slot).exists() {
+                    let text = message::work(
+                        &state.header.run_id,
+                        id,
+                        run.attempt,
+                        &state.plan.tasks[task].description,
+                    );
+                    unmerged.insert(
+                        run.attempt,
+                        commit_slot(repo, places, slot, base, &text, state.at)?,
+                    );
+                }
+            }
+            for (attempt, head) in unmerged {
+                if state.staging.as_ref().is_some_and(|s| repo.contains(s, &head).unwrap_or(false))
+                {
+                    continue;
+                }
+                let branch = state.recovery_branch(id, attempt);
+                repo.set_branch(&branch, &head, "slimductor: keep work that did not land")?;
+                kept.push(branch);
+            }
+        }
+        repo.delete_branch(&state.task_branch(id))?;
+        if std::fs::read_link(places.task_link(id)).is_ok_and(|to| places.is_ours(&to)) {
+            store::remove(&places.task_link(id))?;
+        }
+    }
+    for path in places.worktrees_on_disk() {
+        repo.remove_worktree(&path)?;
+    }
+    store::remove_dir(&places.indices())?;
+    store::remove_empty_dir(&places.worktrees());
+    let landed = state.promoted.is_none() && !state.aborting && state.gated.is_some();
+    if landed {
+        kept.push(state.staging_branch());
+    } else if state.aborting && state.tasks.iter().any(|t| t.step == Step::Merged) {
+        if let Some(staging) = &state.staging {
+            let branch = format!("slimductor/{}/recovery/staging", state.header.run_id);
+            repo.set_branch(&branch, staging, "slimductor: keep what had landed")?;
+            kept.push(branch);
+        }
+        repo.delete_branch(&state.staging_branch())?;
+    } else {
+        repo.delete_branch(&state.staging_branch())?;
+    }
+    Ok(Product::CleanedUp { kept })
+}
+
+/// What the job of an effect is to do, and the name that people see.
+pub(super) fn make_job(
+    shared: &Shared,
+    effect: &Effect,
+    state: &RunState,
+) -> Result<(Spec, String), EffectError> {
+    let (repo, places, around) = (&shared.repo, &shared.places, &shared.around);
+    let changed = |base: &Sha, head: &Sha| -> Result<Vec<String>, EffectError> {
+        let changes = repo.diff(base, head)?.into_iter();
+        Ok(changes.filter(|c| c.new_mode != 0).map(|c| c.path).collect())
+    };
+    match effect {
+        Effect::Work { task, attempt } => {
+            let run = &state.tasks[*task];
+            let slot = run.slot.ok_or(EffectError::State("the attempt has no slot"))?;
+            let id = &state.plan.tasks[*task].id;
+            let job = JobId::worker(id, *attempt);
+            store::make_dir(&places.prompts())?;
+            store::make_dir(&places.jobs())?;
+            let prompt = brief::prompt(state, *task);
+            store::replace(
+                &places.prompts().join(format!("{job}.md")),
+                prompt.as_bytes(),
+                Mode::Private,
+            )?;
+            let findings = brief::findings(&run.findings);
+            store::replace(
+                &places.jobs().join(format!("{job}.findings.md")),
+                findings.as_bytes(),
+                Mode::Private,
+            )?;
+            Ok((
+                brief::worker(around, state, *task, *attempt, &places.slot(slot)),
+                format!("worker-{id}"),
+            ))
+        }
+        Effect::Check { task, attempt } => {
+            let run = &state.tasks[*task];
+            let (Some(slot), Some(base), Some(head)) = (run.slot, &run.base, &run.head) else {
+                return Err(EffectError::State("the attempt has no work"));
+            };
+            let spec = &state.plan.tasks[*task];
+            let job = JobId::checks(&spec.id, *attempt);
+            let title = format!("check-{}", spec.id);
+            let changed = changed(base, head)?;
+            let cwd = places.slot(slot);
+            Ok((
+                brief::checks(around, state, job, &[*task], &spec.verification, &changed, &cwd),
+                title,
+            ))
+        }
+        Effect::CheckStage { stage: number } => {
+            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+            let commit =
+                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
+            let (tasks, base) = match stage.task {
+                Some(task) => (vec![task], &stage.base),
+                None => (
+                    (0..state.tasks.len())
+                        .filter(|t| state.tasks[*t].step == Step::Merged)
+                        .collect(),
+                    &state.header.base,
+                ),
+            };
+            let changed = changed(base, commit)?;
+            let checks = decide::stage_checks(state);
+            let cwd = places.gate();
+            let job = JobId::gate(*number);
+            Ok((
+                brief::checks(around, state, job, &tasks, &checks, &changed, &cwd),
+                format!("gate-{number}"),
+            ))
+        }
+        Effect::CreateStaging
+        | Effect::Prepare { .. }
+        | Effect::Collect { .. }
+        | Effect::BuildStage { .. }
+        | Effect::PrepareStage { .. }
+        | Effect::Land { .. }
+        | Effect::Promote { .. }
+        | Effect::MergeTarget { .. }
+        | Effect::CleanUp
+        | Effect::DropAnswer { .. } => Err(EffectError::State("not a job")),
+    }
+}

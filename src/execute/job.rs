@@ -1,0 +1,416 @@
+//! A job on disk: spec, log, pid, exit file; the wrapper that runs it; the probe that reads it. Knows nothing of
+//! tasks, git or backends. The exit file is the only word on how a job ended.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::process_tree;
+use crate::store::{self, Lock, Mode, StoreError};
+use crate::types::{Ending, JobId, JobReport, StepResult};
+
+/// How much of a failed command's output is kept, in bytes and in lines.
+const TAIL_BYTES: u64 = 8 * 1024;
+const TAIL_LINES: usize = 40;
+
+/// What a job is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Version of this format.
+    pub v: u32,
+    /// Its id.
+    pub job: JobId,
+    /// Where its commands run.
+    pub cwd: PathBuf,
+    /// Their whole environment; nothing else passes.
+    pub env: BTreeMap<String, String>,
+    /// Its commands, run one after the other, all of them.
+    pub steps: Vec<StepSpec>,
+    /// Between TERM and KILL, ms.
+    pub grace_ms: u64,
+}
+
+/// One command of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// The command as it stands in the plan.
+    pub command: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Whether its failure fails the whole.
+    pub required: bool,
+    /// Its limit, ms.
+    pub timeout_ms: u64,
+}
+
+/// Who runs the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pid {
+    /// The wrapper's process id.
+    pub pid: u32,
+    /// When that process started, in clock ticks since boot; 0 where the system does not tell.
+    pub start_time: u64,
+}
+
+/// The exit file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Exit {
+    v: u32,
+    report: JobReport,
+}
+
+/// What is known of a job by looking at its directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// No wrapper has taken it up.
+    NotStarted,
+    /// A wrapper holds its lock.
+    Running,
+    /// It has an exit file.
+    Ended(JobReport),
+    /// A wrapper took it up and is gone without an exit file.
+    Dead,
+}
+
+/// What a wrapper or coordinator cannot do with a job's directory.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// A file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file cannot be read, or is not what it should be.
+    #[error("cannot read {path}: {why}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A program cannot be started or waited for.
+    #[error("cannot run {what}: {source}")]
+    Run {
+        /// The program.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn lock_path(dir: &Path) -> PathBuf {
+    dir.join("lock")
+}
+
+/// The log of the command number `step`.
+pub fn log_path(dir: &Path, step: usize) -> PathBuf {
+    dir.join(format!("{step}.log"))
+}
+
+/// Writes the job's directory, whole; one that is there is left as it is.
+pub fn create(dir: &Path, spec: &Spec) -> Result<(), JobError> {
+    if dir.join("spec.json").exists() {
+        return Ok(());
+    }
+    let above = dir.parent().unwrap_or(Path::new("."));
+    store::make_dir(above)?;
+    let built = above.join(format!(".new-{}", spec.job));
+    store::remove_dir(&built)?;
+    store::make_dir(&built)?;
+    let text = serde_json::to_vec_pretty(spec).unwrap_or_default();
+    store::replace(&built.join("spec.json"), &text, Mode::Private)?;
+    store::publish_dir(&built, dir)?;
+    Ok(())
+}
+
+/// What is known of the job.
+pub fn probe(dir: &Path) -> Result<Probe, JobError> {
+    if let Some(exit) = read_exit(dir)? {
+        return Ok(Probe::Ended(exit));
+    }
+    if store::is_locked(&lock_path(dir)) {
+        return Ok(Probe::Running);
+    }
+    // It may have ended between the two looks.
+    if let Some(exit) = read_exit(dir)? {
+        return Ok(Probe::Ended(exit));
+    }
+    Ok(if dir.join("pid.json").exists() { Probe::Dead } else { Probe::NotStarted })
+}
+
+/// Blocks until no wrapper holds the job.
+pub fn wait_for_wrapper(dir: &Path) -> Result<(), JobError> {
+    Ok(store::wait_unlocked(&lock_path(dir))?)
+}
+
+/// Who runs the job, where a wrapper has taken it up.
+pub fn read_pid(dir: &Path) -> Option<Pid> {
+    serde_json::from_slice(&fs::read(dir.join("pid.json")).ok()?).ok()
+}
+
+fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
+    let path = dir.join("exit.json");
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(JobError::Read { path, why: e.to_string() }),
+    };
+    let exit: Exit = serde_json::from_slice(&bytes)
+        .map_err(|e| JobError::Read { path: path.clone(), why: e.to_string() })?;
+    let mut report = exit.report;
+    for (n, step) in report.steps.iter_mut().enumerate() {
+        if !step.passed() {
+            step.output = tail(&log_path(dir, n));
+        }
+    }
+    Ok(Some(report))
+}
+
+/// The end of a log, as text without control sequences.
+pub fn tail(path: &Path) -> Option<String> {
+    let mut file = fs::File::open(path).ok()?;
+    let len = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes).ok()?;
+    let text = plain(&String::from_utf8_lossy(&bytes));
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    let text = lines.get(from..).unwrap_or_default().join("\n");
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// Text without escape sequences and control characters: output of others never drives a terminal.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => match chars.next() {
+                Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+                Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
+                Some(_) | None => {}
+            },
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Asks the job to end and waits until it has: TERM, grace, KILL, its whole process tree. A job that was not
+/// taken up yet never will be.
+pub fn stop(dir: &Path) -> Result<(), JobError> {
+    store::create_new(&dir.join("cancel"), b"", Mode::Private)?;
+    let Some(pid) = read_pid(dir) else { return Ok(()) };
+    // The lock is held, so the process behind the pid is the wrapper and no other.
+    if !store::is_locked(&lock_path(dir)) {
+        return Ok(());
+    }
+    let spec = read_spec(dir)?;
+    process_tree::terminate(pid.pid);
+    let limit = Duration::from_millis(spec.grace_ms + 5_000);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let lock = dir.to_owned();
+    std::thread::spawn(move || sender.send(wait_for_wrapper(&lock).is_ok()));
+    if receiver.recv_timeout(limit).is_err() {
+        process_tree::kill(pid.pid);
+        let _ = receiver.recv_timeout(Duration::from_secs(5));
+    }
+    Ok(())
+}
+
+fn read_spec(dir: &Path) -> Result<Spec, JobError> {
+    let path = dir.join("spec.json");
+    let wrong = |why: String| JobError::Read { path: path.clone(), why };
+    let bytes = fs::read(&path).map_err(|e| wrong(e.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))
+}
+
+/// The wrapper: runs the job in `dir` to its end and writes the exit file. A second one returns at once.
+pub async fn run(dir: &Path) -> Result<(), JobError> {
+    let spec = read_spec(dir)?;
+    let Some(lock) = Lock::try_take(&lock_path(dir))? else { return Ok(()) };
+    if dir.join("exit.json").exists() {
+        return Ok(());
+    }
+    process_tree::lead();
+    let pid = Pid { pid: std::process::id(), start_time: process_tree::start_time_of_self() };
+    store::replace(
+        &dir.join("pid.json"),
+        &serde_json::to_vec(&pid).unwrap_or_default(),
+        Mode::Private,
+    )?;
+    let tmp = dir.join("tmp");
+    store::make_dir(&tmp)?;
+    let mut stop = Stop::new()?;
+    let mut report = JobReport { ending: Ending::Finished, steps: Vec::new() };
+    for (n, step) in spec.steps.iter().enumerate() {
+        if dir.join("cancel").exists() {
+            report.ending = Ending::Stopped;
+            break;
+        }
+        let (result, stopped) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
+        report.steps.push(result);
+        if stopped {
+            report.ending = Ending::Stopped;
+            break;
+        }
+    }
+    store::remove_dir(&tmp)?;
+    let exit = Exit { v: 1, report };
+    store::replace(
+        &dir.join("exit.json"),
+        &serde_json::to_vec(&exit).unwrap_or_default(),
+        Mode::Private,
+    )?;
+    drop(lock);
+    Ok(())
+}
+
+/// The signals that end a job from outside.
+struct Stop {
+    term: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+    /// Ctrl-C in an attached terminal goes to the command, not to its wrapper.
+    _interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Stop, JobError> {
+        let on = |kind| {
+            signal(kind).map_err(|source| JobError::Run { what: "the wrapper".to_owned(), source })
+        };
+        Ok(Stop {
+            term: on(SignalKind::terminate())?,
+            hangup: on(SignalKind::hangup())?,
+            _interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+async fn run_step(
+    dir: &Path,
+    spec: &Spec,
+    number: usize,
+    step: &StepSpec,
+    tmp: &Path,
+    stop: &mut Stop,
+) -> Result<(StepResult, bool), JobError> {
+    let mut result = StepResult {
+        command: step.command.clone(),
+        required: step.required,
+        code: None,
+        signal: None,
+        timed_out: false,
+        duration_ms: 0,
+        output: None,
+    };
+    let began = Instant::now();
+    let started = start(dir, spec, number, step, tmp);
+    let (mut child, copier) = match started {
+        Ok(started) => started,
+        Err(JobError::Run { what, source }) => {
+            // As a shell would say it, so that it is judged the same way.
+            let mut log = store::open_append(&log_path(dir, number))?;
+            let _ = writeln!(log, "{what}: not found or not executable: {source}");
+            result.code = Some(127);
+            return Ok((result, false));
+        }
+        Err(other) => return Err(other),
+    };
+    let mut stopped = false;
+    let status = tokio::select! {
+        status = child.wait() => Some(status),
+        () = tokio::time::sleep(Duration::from_millis(step.timeout_ms)) => {
+            result.timed_out = true;
+            None
+        }
+        () = stop.requested() => {
+            stopped = true;
+            None
+        }
+    };
+    // What the command left running ends with it, whichever session it moved to.
+    process_tree::end_descendants(Duration::from_millis(spec.grace_ms)).await;
+    let status = match status {
+        Some(status) => status,
+        None => child.wait().await,
+    };
+    if let Some(copier) = copier {
+        let _ = copier.join();
+    }
+    let status = status.map_err(|source| JobError::Run { what: step.command.clone(), source })?;
+    result.code = status.code();
+    result.signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    result.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok((result, stopped))
+}
+
+type Copier = std::thread::JoinHandle<()>;
+
+/// Starts the command; in a terminal (a tmux pane) its output goes to the log and to the screen.
+fn start(
+    dir: &Path,
+    spec: &Spec,
+    number: usize,
+    step: &StepSpec,
+    tmp: &Path,
+) -> Result<(tokio::process::Child, Option<Copier>), JobError> {
+    let what = step.argv.first().cloned().unwrap_or_default();
+    let failed = |source| JobError::Run { what: what.clone(), source };
+    let mut log = store::open_append(&log_path(dir, number))?;
+    let mut command = tokio::process::Command::new(&what);
+    command
+        .args(step.argv.iter().skip(1))
+        .current_dir(&spec.cwd)
+        .env_clear()
+        .envs(&spec.env)
+        .env("TMPDIR", tmp)
+        .stdin(Stdio::null());
+    let screen = std::io::stdout();
+    if !screen.is_terminal() {
+        let second = log.try_clone().map_err(failed)?;
+        command.stdout(Stdio::from(log)).stderr(Stdio::from(second));
+        return Ok((command.spawn().map_err(failed)?, None));
+    }
+    let (mut reader, writer) = std::io::pipe().map_err(failed)?;
+    let second = writer.try_clone().map_err(failed)?;
+    command.stdout(Stdio::from(writer)).stderr(Stdio::from(second));
+    let child = command.spawn().map_err(failed)?;
+    // Our ends of the pipe close with the command value, so that the reader sees the end.
+    drop(command);
+    let copier = std::thread::spawn(move || {
+        let mut screen = screen.lock();
+        let mut buffer = [0_u8; 8192];
+        while let Ok(n) = reader.read(&mut buffer) {
+            let Some(part) = buffer.get(..n).filter(|p| !p.is_empty()) else { break };
+            // A full disk or a closed pane must not stop the command.
+            let _ = log.write_all(part);
+            let _ = screen.write_all(part).and_then(|()| screen.flush());
+        }
+    });
+    Ok((child, Some(copier)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_do_not_reach_a_terminal() {
+        assert_eq!(plain("a\u{1b}[31mred\u{1b}[0m\u{1b}]0;title\u{7}b\r\nc\u{8}"), "aredb\nc");
+    }
+}

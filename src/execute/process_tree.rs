@@ -1,0 +1,110 @@
+//! The processes below a wrapper: found, counted and ended. Knows nothing of jobs. On Linux orphans come back to
+//! the wrapper (it is their subreaper), so that what moved to a session of its own is found as well.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Makes this process the leader of its own session and the parent of every orphan below it.
+pub fn lead() {
+    // Fails where it leads a session already (in a tmux pane), which is as good.
+    let _ = rustix::process::setsid();
+    #[cfg(target_os = "linux")]
+    {
+        // Any pid says yes; only its absence says no.
+        let _ = rustix::process::set_child_subreaper(Pid::from_raw(1));
+    }
+}
+
+/// When this process started, in clock ticks since boot; 0 where the system does not tell.
+pub fn start_time_of_self() -> u64 {
+    start_time(std::process::id()).unwrap_or(0)
+}
+
+/// When the process started, in clock ticks since boot.
+pub fn start_time(pid: u32) -> Option<u64> {
+    // The name in parentheses may hold anything; fields are counted behind it.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let rest = stat.rsplit_once(") ")?.1;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Parent and state of every process.
+fn table() -> HashMap<u32, (u32, char)> {
+    let mut out = HashMap::new();
+    let Ok(entries) = fs::read_dir("/proc") else { return out };
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let Some((_, rest)) = stat.rsplit_once(") ") else { continue };
+        let mut fields = rest.split_whitespace();
+        let state = fields.next().and_then(|s| s.chars().next()).unwrap_or('?');
+        let parent = fields.next().and_then(|p| p.parse().ok()).unwrap_or(0);
+        out.insert(pid, (parent, state));
+    }
+    out
+}
+
+/// The living descendants of `root`, nearest first.
+fn descendants(root: u32) -> Vec<u32> {
+    let table = table();
+    let mut found = vec![root];
+    let mut n = 0;
+    while let Some(&parent) = found.get(n) {
+        let children =
+            table.iter().filter(|(_, (p, state))| *p == parent && *state != 'Z' && *state != 'X');
+        found.extend(children.map(|(pid, _)| *pid));
+        n += 1;
+    }
+    found.remove(0);
+    found
+}
+
+fn signal_all(pids: &[u32], signal: Signal) {
+    for pid in pids {
+        if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
+            // It may have ended meanwhile.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+/// Asks a wrapper to end its job.
+pub fn terminate(wrapper: u32) {
+    signal_all(&[wrapper], Signal::TERM);
+}
+
+/// Ends a wrapper that does not answer, and everything below it.
+pub fn kill(wrapper: u32) {
+    let below = descendants(wrapper);
+    signal_all(&[wrapper], Signal::KILL);
+    signal_all(&below, Signal::KILL);
+}
+
+/// Ends every process below this one: TERM, `grace`, KILL until none is left.
+pub async fn end_descendants(grace: Duration) {
+    let me = std::process::id();
+    let below = descendants(me);
+    if below.is_empty() {
+        return;
+    }
+    signal_all(&below, Signal::TERM);
+    let mut waited = Duration::ZERO;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        tokio::time::sleep(pause).await;
+        waited += pause;
+        pause = (pause * 2).min(Duration::from_millis(100));
+        let left = descendants(me);
+        if left.is_empty() || waited > grace + Duration::from_secs(5) {
+            return;
+        }
+        if waited >= grace {
+            signal_all(&left, Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! A run on disk: made whole, found again, taken up by one coordinator, driven to its end. Prints nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::backend::Backend;
+use super::backend::process::Process;
+use super::backend::tmux::TmuxServer;
+use super::decide::Limits;
+use super::engine::{self, EngineError};
+use super::journal::{self, Journal, JournalError};
+use super::projection;
+use super::state::{Event, IllegalRecord, Outcome, Record, RunState, Settings};
+use super::worktree::{EXCLUDED, Places, runs_dir};
+use super::world::{self, AnswerFile, RealWorld, WorldError};
+use crate::git::{GitError, Repo};
+use crate::integrate::report;
+use crate::plan::config::Config;
+use crate::plan::{self, Facts, Plan};
+use crate::store::{self, Lock, Mode, StoreError};
+use crate::types::{RunId, Sha};
+
+/// The wait before the first retry of a crash or timeout.
+pub const BACKOFF_MS: u64 = 1_000;
+
+/// Why a run cannot be made, found or taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another coordinator holds it.
+    #[error("another slimductor holds run {run} ({holder})")]
+    Held {
+        /// The run.
+        run: RunId,
+        /// What the lock file says.
+        holder: String,
+    },
+    /// A live run owns some of the same files.
+    #[error("run {run} is under way and also writes {path}")]
+    Overlaps {
+        /// The run.
+        run: RunId,
+        /// The first path that both own.
+        path: String,
+    },
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    Unknown(String),
+    /// There is no run at all.
+    #[error("there is no run in this repository")]
+    None,
+    /// Its journal or a file beside it cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The disk is full or cannot be written.
+    #[error("{0}")]
+    NoRoom(String),
+    /// Git refused.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A signal; `resume` goes on.
+    #[error("interrupted; `slimductor resume` goes on")]
+    Interrupted,
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> RunError {
+        RunError::NoRoom(error.to_string())
+    }
+}
+
+impl From<JournalError> for RunError {
+    fn from(error: JournalError) -> RunError {
+        match error {
+            JournalError::Write(e) => e.into(),
+            JournalError::Read { .. } | JournalError::Damaged { .. } => {
+                RunError::Unreadable(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<IllegalRecord> for RunError {
+    fn from(error: IllegalRecord) -> RunError {
+        RunError::Unreadable(error.to_string())
+    }
+}
+
+impl From<WorldError> for RunError {
+    fn from(error: WorldError) -> RunError {
+        match error {
+            WorldError::Journal(e) => e.into(),
+            WorldError::Store(e) => e.into(),
+            WorldError::Signal(e) => RunError::NoRoom(format!("cannot listen for signals: {e}")),
+            WorldError::InterruptedTwice => RunError::Interrupted,
+        }
+    }
+}
+
+/// What of the disk and environment was true when the run was made; `resume` checks the plan against the same.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Frozen {
+    facts: Facts,
+    overlay: BTreeMap<String, String>,
+}
+
+/// What a run is made from.
+#[derive(Debug)]
+pub struct NewRun<'a> {
+    /// The plan as it was read.
+    pub plan_text: &'a [u8],
+    /// The configuration as it was read.
+    pub config_text: &'a [u8],
+    /// The facts that the plan was checked against.
+    pub facts: Facts,
+    /// `SLIMDUCTOR__…` variables.
+    pub overlay: BTreeMap<String, String>,
+    /// The checked plan.
+    pub plan: &'a Plan,
+    /// The branch that it starts from and goes to.
+    pub target: String,
+    /// Where that branch stands.
+    pub base: Sha,
+    /// What was set.
+    pub settings: Settings,
+    /// Who let it start.
+    pub approval: super::state::Approval,
+}
+
+/// Makes a run: its directory appears whole, with the approval in its first record.
+pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<RunId, RunError> {
+    let runs = runs_dir(repo.root());
+    store::make_dir(&runs)?;
+    store::ensure_lines(&repo.common().join("info/exclude"), &EXCLUDED)?;
+    // One at a time, so that two runs that overlap cannot both find the other absent.
+    let _making = Lock::take(&repo.root().join(".orchestrator/run.lock"))?;
+    for other in list(repo.root()) {
+        if let Some(path) = overlap(repo.root(), &other, new.plan) {
+            return Err(RunError::Overlaps { run: other, path });
+        }
+    }
+    let at = world::present();
+    let run = fresh_id(&runs, at);
+    let built = runs.join(format!(".new-{run}"));
+    store::remove_dir(&built)?;
+    store::make_dir(&built)?;
+    store::replace(&built.join("plan.yaml"), new.plan_text, Mode::Private)?;
+    store::replace(&built.join("config.yaml"), new.config_text, Mode::Private)?;
+    let frozen = Frozen { facts: new.facts, overlay: new.overlay };
+    store::replace(
+        &built.join("frozen.json"),
+        &serde_json::to_vec(&frozen).unwrap_or_default(),
+        Mode::Private,
+    )?;
+    let first = Event::RunStarted {
+        run_id: run.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        request: new.plan.request.clone(),
+        plan_sha256: sha256(new.plan_text),
+        target: new.target,
+        base: new.base,
+        settings: new.settings,
+        approval: new.approval,
+    };
+    Journal::create(&built.join("journal.jsonl"), at, first)?;
+    store::publish_dir(&built, &runs.join(run.as_str()))?;
+    Ok(run)
+}
+
+/// The SHA-256 of `bytes` in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// `20261120-101530-042`: of two runs the newer sorts last.
+fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
+    let mut at = at;
+    loop {
+        let text = at.strftime("%Y%m%d-%H%M%S").to_string();
+        let millis = at.as_millisecond().rem_euclid(1000);
+        if let Some(id) = RunId::parse(&format!("{text}-{millis:03}"))
+            && !runs.join(id.as_str()).exists()
+        {
+            return id;
+        }
+        at += jiff::SignedDuration::from_millis(1);
+    }
+}
+
+/// A path that a live run and this plan both write.
+fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Option<String> {
+    let places = Places { root: root.to_owned(), run: other.clone() };
+    if !store::is_locked(&places.lock()) {
+        return None;
+    }
+    let state = read(root, other).ok()?;
+    let theirs: Vec<_> = state.plan.tasks.iter().flat_map(|t| &t.files_write).collect();
+    let mut ours = plan.tasks.iter().flat_map(|t| &t.files_write);
+    ours.find(|p| theirs.iter().any(|q| p.overlaps(q))).map(ToString::to_string)
+}
+
+/// The runs of a repository, the oldest first.
+pub fn list(root: &Path) -> Vec<RunId> {
+    let Ok(entries) = std::fs::read_dir(runs_dir(root)) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|e| RunId::parse(&e.file_name().to_string_lossy()));
+    let mut runs: Vec<RunId> = names.collect();
+    runs.sort();
+    runs
+}
+
+/// The run that `wanted` names, or the newest.
+pub fn find(root: &Path, wanted: Option<&str>) -> Result<RunId, RunError> {
+    let runs = list(root);
+    match wanted {
+        Some(text) => runs
+            .into_iter()
+            .find(|r| r.as_str() == text)
+            .ok_or_else(|| RunError::Unknown(text.to_owned())),
+        None => runs.into_iter().next_back().ok_or(RunError::None),
+    }
+}
+
+/// The newest run that has not ended.
+pub fn newest_unfinished(root: &Path) -> Result<Option<RunId>, RunError> {
+    for run in list(root).into_iter().rev() {
+        let places = Places { root: root.to_owned(), run: run.clone() };
+        let records = journal::read(&places.journal())?.records;
+        if !matches!(records.last().map(|r| &r.event), Some(Event::RunEnded { .. })) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
+/// The state of a run, read without touching anything.
+pub fn read(root: &Path, run: &RunId) -> Result<RunState, RunError> {
+    let places = Places { root: root.to_owned(), run: run.clone() };
+    let records = journal::read(&places.journal())?.records;
+    let (plan, _) = load_plan(&places)?;
+    replay(plan, &records, &places)
+}
+
+fn replay(plan: Plan, records: &[Record], places: &Places) -> Result<RunState, RunError> {
+    let (first, rest) = records
+        .split_first()
+        .ok_or_else(|| RunError::Unreadable(format!("{} is empty", places.journal().display())))?;
+    let mut only = Vec::new();
+    if let Event::RunStarted { settings, .. } = &first.event {
+        only.clone_from(&settings.only);
+    }
+    let plan = if only.is_empty() { plan } else { plan.only(&only) };
+    let mut state = RunState::begin(Arc::new(plan), first)?;
+    for record in rest {
+        state.apply(record)?;
+    }
+    Ok(state)
+}
+
+fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {
+    let unreadable =
+        |path: &Path, why: String| RunError::Unreadable(format!("{}: {why}", path.display()));
+    let bytes = |path: PathBuf| std::fs::read(&path).map_err(|e| unreadable(&path, e.to_string()));
+    let frozen_path = places.run_dir().join("frozen.json");
+    let frozen: Frozen = serde_json::from_slice(&bytes(frozen_path.clone())?)
+        .map_err(|e| unreadable(&frozen_path, e.to_string()))?;
+    let mut config = plan::parse_config(&bytes(places.config())?)
+        .map_err(|p| unreadable(&places.config(), p.message))?;
+    config.overlay(&frozen.overlay).map_err(|e| unreadable(&places.config(), e))?;
+    let document =
+        plan::parse(&bytes(places.plan())?).map_err(|p| unreadable(&places.plan(), p.message))?;
+    let analysis = plan::check::check(&document, &frozen.facts, &config);
+    let why = analysis.problems.first().map(|p| p.message.clone()).unwrap_or_default();
+    let plan = analysis.plan.ok_or_else(|| unreadable(&places.plan(), why))?;
+    Ok((plan, config))
+}
+
+/// A run that this process holds.
+pub struct Held {
+    /// Where its things lie.
+    pub places: Places,
+    /// Its state so far.
+    pub state: RunState,
+    journal: Journal,
+    limits: Limits,
+    _lock: Lock,
+}
+
+/// Takes a run up; no other process can until this one is gone.
+pub fn hold(root: &Path, run: &RunId) -> Result<Held, RunError> {
+    let places = Places { root: root.to_owned(), run: run.clone() };
+    if !places.journal().exists() {
+        return Err(RunError::Unknown(run.to_string()));
+    }
+    let Some(mut lock) = Lock::try_take(&places.lock())? else {
+        let holder = std::fs::read_to_string(places.lock()).unwrap_or_default();
+        return Err(RunError::Held { run: run.clone(), holder: holder.trim().to_owned() });
+    };
+    lock.describe(&format!("pid {} since {}", std::process::id(), world::present()))?;
+    let (journal, records) = Journal::open(&places.journal())?;
+    let (plan, config) = load_plan(&places)?;
+    let state = replay(plan, &records, &places)?;
+    let limits = Limits { boundaries: config.boundaries, backoff_ms: BACKOFF_MS };
+    Ok(Held { places, state, journal, limits, _lock: lock })
+}
+
+/// The tmux server of a repository: one of our own, never the user's.
+pub fn socket_name(root: &Path) -> String {
+    let hash = sha256(root.as_os_str().as_encoded_bytes());
+    format!("slimductor-{}", hash.get(..10).unwrap_or_default())
+}
+
+/// The backend that a run was made with.
+pub fn backend_of(state: &RunState, root: &Path, exe: PathBuf) -> Box<dyn Backend> {
+    match state.header.settings.backend.as_str() {
+        "tmux" => Box::new(TmuxServer::new(exe, socket_name(root))),
+        _ => Box::new(Process::new(exe)),
+    }
+}
+
+/// Drives a held run until it is over or waits for a person; its state stands in the value that comes back.
+pub fn drive(
+    repo: Repo,
+    held: Held,
+    env: &BTreeMap<String, String>,
+    exe: PathBuf,
+    promote_landed: bool,
+    mut report: impl FnMut(&Record, &RunState),
+) -> Result<RunState, RunError> {
+    let Held { places, mut state, journal, limits, _lock } = held;
+    if state.outcome.is_some() {
+        return Ok(state);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| RunError::NoRoom(format!("cannot start the event loop: {e}")))?;
+    let backend = backend_of(&state, repo.root(), exe);
+    let around = world::surroundings(&places.run_dir(), env, &state.header.settings.env_pass);
+    let result = runtime.block_on(async {
+        let mut world = RealWorld::new(repo, places.clone(), backend, around, journal)?;
+        let start = Event::CoordinatorStarted {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            promote_landed,
+        };
+        for record in engine::World::append(&mut world, vec![start])? {
+            state.apply(&record)?;
+            report(&record, &state);
+        }
+        let ended = engine::run(&mut world, &mut state, &limits, &mut report).await;
+        world.project(&state, true)?;
+        ended.map_err(|error| match error {
+            EngineError::Interrupted => RunError::Interrupted,
+            EngineError::NoRoom(why) => RunError::NoRoom(why),
+            EngineError::Illegal(e) => e.into(),
+            EngineError::World(e) => e.into(),
+        })
+    });
+    // Threads that wait for jobs would hold the process; the jobs go on without it.
+    runtime.shutdown_background();
+    result?;
+    write_reports(&places, &state)?;
+    Ok(state)
+}
+
+/// Writes the run's report and, when it waits for a person, the escalation report.
+fn write_reports(places: &Places, state: &RunState) -> Result<(), RunError> {
+    let facts = report_facts(places, state);
+    store::replace(&places.report(), report::run_report(&facts).as_bytes(), Mode::Private)?;
+    let newest = places.root.join(".orchestrator/escalation-report.md");
+    if state.waiting.is_some() || state.outcome == Some(Outcome::Partial) {
+        let text = report::escalation(&facts);
+        store::replace(&places.escalation(), text.as_bytes(), Mode::Private)?;
+        store::replace(&newest, text.as_bytes(), Mode::Private)?;
+    } else {
+        // An older question that this run has answered would only mislead.
+        store::remove(&places.escalation())?;
+        store::remove(&newest)?;
+    }
+    Ok(())
+}
+
+/// The run as its reports tell it.
+pub fn report_facts(places: &Places, state: &RunState) -> report::Facts {
+    let status = projection::status(state, Some(places));
+    let tasks = status.tasks.into_iter().enumerate().map(|(n, t)| {
+        let run = &state.tasks[n];
+        let job = crate::types::JobId::worker(&t.id, run.attempt.max(1));
+        report::TaskLine {
+            id: t.id.to_string(),
+            state: t.state,
+            reason: t.reason,
+            category: t.failure.map(|f| f.category),
+            attempts: run.attempt,
+            findings: run.findings.clone(),
+            commit: run.merged.as_ref().map(|s| s.short().to_owned()),
+            work: run.discarded.iter().next_back().map(|(_, s)| s.short().to_owned()),
+            worktree: t.worktree,
+            log: (run.attempt > 0).then(|| places.job(&job).to_string_lossy().into_owned()),
+        }
+    });
+    report::Facts {
+        run: state.header.run_id.to_string(),
+        request: state.header.request.clone(),
+        phase: state.phase(),
+        reason: state.waiting.clone().unwrap_or_default(),
+        target: state.header.target.clone(),
+        promoted: state.promoted.as_ref().map(|s| s.short().to_owned()),
+        staging: state.staging_branch(),
+        staging_exists: state.staging.is_some() && !state.cleaned,
+        kept: state.kept.clone(),
+        run_dir: places.run_dir().to_string_lossy().into_owned(),
+        seconds: u64::try_from(state.at - state.header.started_at).unwrap_or(0) / 1000,
+        tasks: tasks.collect(),
+        findings: state.final_red.clone().unwrap_or_default(),
+    }
+}
+
+/// Leaves an answer for the coordinator, the one that runs or the next.
+pub fn leave_answer(places: &Places, answer: &AnswerFile) -> Result<(), RunError> {
+    store::make_dir(&places.answers())?;
+    let word = serde_json::to_value(answer.choice).ok();
+    let word = word.as_ref().and_then(|w| w.as_str()).unwrap_or("answer").to_owned();
+    let about = match (&answer.task, answer.attempt) {
+        (Some(task), Some(attempt)) => format!("{word}-{task}-{attempt}"),
+        (_, _) => word,
+    };
+    let text = serde_json::to_vec(answer).unwrap_or_default();
+    // The same answer again, after it was taken, is a new one.
+    for n in 1..1000 {
+        let id = if n == 1 { about.clone() } else { format!("{about}.{n}") };
+        let taken = read(&places.root, &places.run)?.answered.contains(&id);
+        if !taken {
+            store::create_new(&places.answers().join(format!("{id}.json")), &text, Mode::Private)?;
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Waiting for jobs: woken by the file system when an exit file appears and by the kernel when a wrapper dies.
+//! Knows nothing of what the jobs are for.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use super::backend::Handle;
+use super::decide::{Effect, Product};
+use super::effect::{EffectError, Shared, make_job};
+use super::job::{self, Probe, Spec};
+use super::state::RunState;
+use crate::store;
+use crate::types::{Ending, JobReport};
+
+/// How often a job is looked at where the file system does not notify.
+const FALLBACK_LOOK: Duration = Duration::from_secs(20);
+/// How long a started wrapper may take to take up its job.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often a check that died with its wrapper is started again within one effect.
+const CHECK_RESTARTS: u32 = 3;
+
+/// Wakes whoever waits for a change in a job's directory.
+pub(super) struct Hub {
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    waiting: Arc<Mutex<HashMap<PathBuf, Arc<Notify>>>>,
+}
+
+impl Hub {
+    /// `wake` is called for changes in directories that are watched and that no job waits for.
+    pub(super) fn new(wake: impl Fn() + Send + 'static) -> Hub {
+        let waiting: Arc<Mutex<HashMap<PathBuf, Arc<Notify>>>> = Arc::default();
+        let shared = waiting.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            let waiting = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            for path in &event.paths {
+                match path.parent().and_then(|dir| waiting.get(dir)) {
+                    Some(notify) => notify.notify_one(),
+                    None => wake(),
+                }
+            }
+        });
+        // Where the system does not notify, the fallback look finds the end all the same.
+        Hub { watcher: Mutex::new(watcher.ok()), waiting }
+    }
+
+    pub(super) fn watch_dir(&self, dir: &Path) {
+        let mut watcher = self.watcher.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(watcher) = watcher.as_mut() {
+            let _ = watcher.watch(dir, RecursiveMode::NonRecursive);
+        }
+    }
+
+    fn watch_job(&self, dir: &Path) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        let mut waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        waiting.insert(dir.to_owned(), notify.clone());
+        drop(waiting);
+        self.watch_dir(dir);
+        notify
+    }
+
+    fn unwatch(&self, dir: &Path) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        waiting.remove(dir);
+        drop(waiting);
+        let mut watcher = self.watcher.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(watcher) = watcher.as_mut() {
+            let _ = watcher.unwatch(dir);
+        }
+    }
+}
+
+/// Effects that wait for a job.
+pub(super) async fn run_job_effect(
+    shared: &Arc<Shared>,
+    effect: &Effect,
+    state: &RunState,
+) -> Result<Product, EffectError> {
+    let shared_ = shared.clone();
+    let (effect_, state_) = (effect.clone(), state.clone());
+    let made = tokio::task::spawn_blocking(move || make_job(&shared_, &effect_, &state_)).await;
+    let (spec, title) = made.map_err(|_| EffectError::State("a thread of ours broke down"))??;
+    let restarts = if matches!(effect, Effect::Work { .. }) { 0 } else { CHECK_RESTARTS };
+    let report = run_job(shared, &spec, title, restarts).await?;
+    Ok(Product::Job(report))
+}
+
+/// Starts the job, or finds it running or ended, and waits for its exit file. Its death without one is known by
+/// its lock, which the kernel frees.
+async fn run_job(
+    shared: &Arc<Shared>,
+    spec: &Spec,
+    title: String,
+    restarts: u32,
+) -> Result<JobReport, EffectError> {
+    if spec.steps.is_empty() {
+        return Ok(JobReport { ending: Ending::Finished, steps: Vec::new() });
+    }
+    let dir = shared.places.jobs().join(spec.job.as_str());
+    let mut deaths = 0;
+    loop {
+        job::create(&dir, spec)?;
+        let changed = shared.hub.watch_job(&dir);
+        let report = wait_for_job(shared, &dir, spec, &title, &changed).await;
+        shared.hub.unwatch(&dir);
+        match report? {
+            Some(report)
+                if report.ending == Ending::Stopped
+                    && deaths < restarts
+                    && !dir.join("cancel").exists() => {}
+            Some(report) => return Ok(report),
+            None if deaths < restarts => {}
+            None => return Ok(JobReport { ending: Ending::Lost, steps: Vec::new() }),
+        }
+        // A check changes nothing that is kept: it is simply run again, its old log beside the new one.
+        deaths += 1;
+        let aside = shared.places.jobs().join(format!("{}.lost-{deaths}", spec.job));
+        store::remove_dir(&aside)?;
+        store::publish_dir(&dir, &aside)?;
+    }
+}
+
+/// The exit file's content, or `None` when the wrapper died without writing one.
+async fn wait_for_job(
+    shared: &Arc<Shared>,
+    dir: &Path,
+    spec: &Spec,
+    title: &str,
+    changed: &Notify,
+) -> Result<Option<JobReport>, EffectError> {
+    let mut death: Option<tokio::sync::oneshot::Receiver<()>> = None;
+    let mut started: Option<Instant> = None;
+    loop {
+        match job::probe(dir)? {
+            Probe::Ended(report) => return Ok(Some(report)),
+            Probe::Dead => return Ok(None),
+            Probe::Running => {
+                if death.is_none() {
+                    death = Some(watch_for_death(dir, None));
+                }
+            }
+            Probe::NotStarted if started.is_none() => {
+                started = Some(Instant::now());
+                let handle =
+                    Handle { job: spec.job.clone(), dir: dir.to_owned(), title: title.to_owned() };
+                let backend = shared.clone();
+                let child =
+                    tokio::task::spawn_blocking(move || backend.backend.start(&handle)).await;
+                let child =
+                    child.map_err(|_| EffectError::State("a thread of ours broke down"))??;
+                if child.is_some() {
+                    death = Some(watch_for_death(dir, child));
+                }
+                continue;
+            }
+            // A wrapper that never took up its job is dead; one that is slow to start is not.
+            Probe::NotStarted if started.is_some_and(|at| at.elapsed() > START_LIMIT) => {
+                return Ok(None);
+            }
+            Probe::NotStarted => {}
+        }
+        let look = if death.is_none() { Duration::from_millis(500) } else { FALLBACK_LOOK };
+        let died = async {
+            match &mut death {
+                Some(receiver) => drop(receiver.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed.notified() => {}
+            () = died => {
+                // Its exit file, if there is one, was written before it died.
+                return Ok(match job::probe(dir)? {
+                    Probe::Ended(report) => Some(report),
+                    Probe::Running | Probe::Dead | Probe::NotStarted => None,
+                });
+            }
+            () = tokio::time::sleep(look) => {}
+        }
+    }
+}
+
+/// Tells when the wrapper is gone: a small thread that waits for the child, or for its lock.
+fn watch_for_death(
+    dir: &Path,
+    child: Option<std::process::Child>,
+) -> tokio::sync::oneshot::Receiver<()> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let dir = dir.to_owned();
+    let thread = std::thread::Builder::new().name("job".to_owned()).stack_size(64 * 1024);
+    let spawned = thread.spawn(move || {
+        if let Some(mut child) = child {
+            let _ = child.wait();
+        }
+        if job::wait_for_wrapper(&dir).is_ok() {
+            let _ = sender.send(());
+        }
+    });
+    // Without a thread the fallback look finds the end.
+    drop(spawned);
+    receiver
+}

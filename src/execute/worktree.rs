@@ -1,0 +1,121 @@
+//! Where the things of one run lie on disk. Makes nothing.
+
+use std::path::{Path, PathBuf};
+
+use crate::types::{JobId, RunId, Slot, TaskId};
+
+/// The paths of one run.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The main working tree.
+    pub root: PathBuf,
+    /// The run.
+    pub run: RunId,
+}
+
+/// `.orchestrator/runs` of a repository.
+pub fn runs_dir(root: &Path) -> PathBuf {
+    root.join(".orchestrator/runs")
+}
+
+/// What is kept out of `git status` through `.git/info/exclude`.
+pub const EXCLUDED: [&str; 4] =
+    ["/.orchestrator/", "/.worktrees/", "/.orchestration-state.json", ".task-status.json"];
+
+#[expect(missing_docs, reason = "each names one path of cli.md's list")]
+impl Places {
+    pub fn run_dir(&self) -> PathBuf {
+        runs_dir(&self.root).join(self.run.as_str())
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.run_dir().join("journal.jsonl")
+    }
+
+    pub fn plan(&self) -> PathBuf {
+        self.run_dir().join("plan.yaml")
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.run_dir().join("config.yaml")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.run_dir().join("lock")
+    }
+
+    pub fn jobs(&self) -> PathBuf {
+        self.run_dir().join("jobs")
+    }
+
+    pub fn job(&self, job: &JobId) -> PathBuf {
+        self.jobs().join(job.as_str())
+    }
+
+    pub fn prompts(&self) -> PathBuf {
+        self.run_dir().join("prompts")
+    }
+
+    pub fn answers(&self) -> PathBuf {
+        self.run_dir().join("answers")
+    }
+
+    pub fn indices(&self) -> PathBuf {
+        self.run_dir().join("indices")
+    }
+
+    pub fn slot_index(&self, slot: Slot) -> PathBuf {
+        self.indices().join(format!("slot{slot}"))
+    }
+
+    pub fn gate_index(&self) -> PathBuf {
+        self.indices().join("gate")
+    }
+
+    pub fn worktrees(&self) -> PathBuf {
+        self.root.join(".worktrees")
+    }
+
+    pub fn slot(&self, slot: Slot) -> PathBuf {
+        self.worktrees().join(format!("{}-slot{slot}", self.run))
+    }
+
+    pub fn gate(&self) -> PathBuf {
+        self.worktrees().join(format!("{}-gate", self.run))
+    }
+
+    pub fn task_link(&self, task: &TaskId) -> PathBuf {
+        self.worktrees().join(task.as_str())
+    }
+
+    pub fn report(&self) -> PathBuf {
+        self.run_dir().join("report.md")
+    }
+
+    pub fn escalation(&self) -> PathBuf {
+        self.run_dir().join("escalation-report.md")
+    }
+
+    /// Whether a name in `.worktrees` is a worktree of this run.
+    pub fn is_ours(&self, name: &Path) -> bool {
+        let name = name.to_string_lossy();
+        let rest = name.strip_prefix(self.run.as_str());
+        rest.is_some_and(|r| {
+            r == "-gate" || r.strip_prefix("-slot").is_some_and(|n| n.parse::<Slot>().is_ok())
+        })
+    }
+
+    /// The worktrees of this run that are there.
+    pub fn worktrees_on_disk(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.worktrees()) else { return Vec::new() };
+        let ours = entries.flatten().filter(|e| self.is_ours(Path::new(&e.file_name())));
+        ours.map(|e| e.path()).collect()
+    }
+
+    /// The directories of the jobs that were made.
+    pub fn jobs_on_disk(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.jobs()) else { return Vec::new() };
+        let jobs = entries.flatten().map(|e| e.path());
+        jobs.filter(|p| p.join("spec.json").exists()).collect()
+    }
+}

@@ -1,0 +1,253 @@
+//! The real world: journal, clock, signals and effects in flight behind [`World`]. Decides nothing.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::backend::Backend;
+use super::brief::{self, Surroundings};
+use super::decide::{self, Answer, Done, Effect, Seen};
+use super::effect::{Shared, perform, trouble};
+use super::engine::World;
+use super::journal::{Journal, JournalError};
+use super::projection;
+use super::state::{Choice, Event, Record, RunState};
+use super::watch::{Hub, run_job_effect};
+use super::worktree::Places;
+use crate::git::Repo;
+use crate::store::{self, Mode, StoreError};
+use crate::types::{Attempt, TaskId};
+
+/// How often the projection is rewritten at most.
+const PROJECTION_PAUSE: Duration = Duration::from_millis(250);
+/// What the coordinator cannot go on without.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A file beside it cannot be written or watched.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A signal handler cannot be set.
+    #[error("cannot listen for signals: {0}")]
+    Signal(std::io::Error),
+    /// A second Ctrl-C: leave at once.
+    #[error("interrupted twice")]
+    InterruptedTwice,
+}
+
+enum Message {
+    Done(Box<Done>),
+    Look,
+    Signal,
+}
+
+/// The real world of one run.
+pub struct RealWorld {
+    shared: Arc<Shared>,
+    journal: Journal,
+    sender: mpsc::UnboundedSender<Message>,
+    receiver: mpsc::UnboundedReceiver<Message>,
+    in_flight: HashSet<Effect>,
+    done: Vec<Done>,
+    signals: u32,
+    projected: Option<Instant>,
+    stale: bool,
+}
+
+impl RealWorld {
+    /// Takes up the run whose journal is `journal`.
+    pub fn new(
+        repo: Repo,
+        places: Places,
+        backend: Box<dyn Backend>,
+        around: Surroundings,
+        journal: Journal,
+    ) -> Result<RealWorld, WorldError> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let hub = Hub::new({
+            let sender = sender.clone();
+            // The receiver is gone only when the run is.
+            move || drop(sender.send(Message::Look))
+        });
+        store::make_dir(&places.answers())?;
+        hub.watch_dir(&places.answers());
+        listen(&sender)?;
+        let shared = Arc::new(Shared { repo, places, backend, around, hub });
+        Ok(RealWorld {
+            shared,
+            journal,
+            sender,
+            receiver,
+            in_flight: HashSet::new(),
+            done: Vec::new(),
+            signals: 0,
+            projected: None,
+            stale: false,
+        })
+    }
+
+    /// What effects share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Rewrites `.orchestration-state.json`, now or as soon as it was not done for a while.
+    pub fn project(&mut self, state: &RunState, now: bool) -> Result<(), WorldError> {
+        let due = self.projected.is_none_or(|at| at.elapsed() >= PROJECTION_PAUSE);
+        if now || (self.stale && due) {
+            let path = self.shared.places.root.join(".orchestration-state.json");
+            store::replace(&path, &projection::state_file(state), Mode::Shared)?;
+            self.projected = Some(Instant::now());
+            self.stale = false;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Done(done) => {
+                self.in_flight.remove(&done.effect);
+                self.done.push(*done);
+            }
+            Message::Look => {}
+            Message::Signal => self.signals += 1,
+        }
+    }
+}
+
+fn listen(sender: &mpsc::UnboundedSender<Message>) -> Result<(), WorldError> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let mut stream = signal(kind).map_err(WorldError::Signal)?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if sender.send(Message::Signal).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock comes in")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+/// The present moment, for the first record of a run.
+pub fn present() -> jiff::Timestamp {
+    now()
+}
+
+impl World for RealWorld {
+    type Error = WorldError;
+
+    fn observe(&mut self, state: &RunState) -> Result<Seen, WorldError> {
+        while let Ok(message) = self.receiver.try_recv() {
+            self.take(message);
+        }
+        if self.signals > 1 {
+            return Err(WorldError::InterruptedTwice);
+        }
+        Ok(Seen {
+            now: now().as_millisecond(),
+            done: std::mem::take(&mut self.done),
+            in_flight: self.in_flight.clone(),
+            answers: read_answers(&self.shared.places.answers(), state),
+            interrupted: self.signals > 0,
+        })
+    }
+
+    fn append(&mut self, events: Vec<Event>) -> Result<Vec<Record>, WorldError> {
+        self.stale = true;
+        Ok(self.journal.append(now(), events)?)
+    }
+
+    fn begin(&mut self, effects: Vec<Effect>, state: &RunState) -> Result<(), WorldError> {
+        self.project(state, false)?;
+        for effect in effects {
+            self.in_flight.insert(effect.clone());
+            let (shared, state, sender) = (self.shared.clone(), state.clone(), self.sender.clone());
+            if effect.is_job() {
+                tokio::spawn(async move {
+                    let result = run_job_effect(&shared, &effect, &state).await;
+                    let done = Done { effect, result: result.map_err(trouble) };
+                    let _ = sender.send(Message::Done(Box::new(done)));
+                });
+            } else {
+                tokio::task::spawn_blocking(move || {
+                    let result = perform(&shared, &effect, &state);
+                    let done = Done { effect, result: result.map_err(trouble) };
+                    let _ = sender.send(Message::Done(Box::new(done)));
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self, state: &RunState) -> Result<(), WorldError> {
+        self.project(state, false)?;
+        let mut limit = Duration::from_secs(3600);
+        if let Some(at) = decide::next_wake(state) {
+            let left = u64::try_from(at - now().as_millisecond()).unwrap_or(0);
+            limit = limit.min(Duration::from_millis(left));
+        }
+        if self.stale {
+            limit = limit.min(PROJECTION_PAUSE);
+        }
+        tokio::select! {
+            message = self.receiver.recv() => {
+                if let Some(message) = message {
+                    self.take(message);
+                }
+            }
+            () = tokio::time::sleep(limit) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The answers that people left.
+fn read_answers(dir: &Path, state: &RunState) -> Vec<Answer> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut answers = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(id) = name.strip_suffix(".json") else { continue };
+        let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+        let Ok(file) = serde_json::from_slice::<AnswerFile>(&bytes) else { continue };
+        let about = file.task.as_ref().and_then(|t| state.plan.index_of(t)).zip(file.attempt);
+        answers.push(Answer { id: id.to_owned(), choice: file.choice, about });
+    }
+    answers.sort_by(|a, b| a.id.cmp(&b.id));
+    answers
+}
+
+/// An answer as a file in the run's `answers/`.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct AnswerFile {
+    /// What was decided.
+    pub choice: Choice,
+    /// About which task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// At which attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+}
+
+/// What jobs see of this process's environment.
+pub fn surroundings(
+    run_dir: &Path,
+    env: &BTreeMap<String, String>,
+    named: &[String],
+) -> Surroundings {
+    Surroundings { run_dir: run_dir.to_owned(), env: brief::allowed(env, named) }
+}
