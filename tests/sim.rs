@@ -9,9 +9,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use slimductor::execute::decide::{Answer, Done, Effect, Limits, Product, Seen, stage_checks};
 use slimductor::execute::engine::{EngineError, World, run};
-use slimductor::execute::state::{
-    Approval, Choice, Event, Outcome, Record, RunState, Settings, Step,
-};
+use slimductor::execute::event::{Approval, Choice, Event, Outcome, Record, Settings};
+use slimductor::execute::state::{RunState, Step};
 use slimductor::git::{FastForward, Merge, Swap};
 use slimductor::plan::config::{Boundaries, Config};
 use slimductor::plan::{Facts, Plan, check, parse};

@@ -6,8 +6,9 @@ use clap::Args;
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::logs::find_task;
+use crate::execute::event::Choice;
 use crate::execute::run;
-use crate::execute::state::{Choice, Step};
+use crate::execute::state::Step;
 use crate::execute::world::AnswerFile;
 use crate::store;
 

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::output::Output;
+use crate::execute::event::{Choice, Event, Outcome, Record};
 use crate::execute::projection;
-use crate::execute::state::{Choice, Event, Outcome, Record, RunState, Step};
+use crate::execute::state::{RunState, Step};
 use crate::types::TaskId;
 
 /// Shows one record.

@@ -10,9 +10,10 @@ use super::gather::{Gathered, gather};
 use super::plan::{risk_text, show_problems};
 use super::progress;
 use crate::execute::backend::tmux::TmuxServer;
+use crate::execute::event::{Approval, Outcome, Settings};
 use crate::execute::projection;
 use crate::execute::run::{self, NewRun};
-use crate::execute::state::{Approval, Outcome, RunState, Settings};
+use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::git::Repo;
 use crate::plan::config::{BackendChoice, Promote};
@@ -149,6 +150,11 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<RunId,
             approval,
         },
     )?;
+    if let Some(older) = unfinished_before(repo, &id)? {
+        context.output.note(&format!(
+            "note: run {older} is unfinished; `slimductor resume {older}` goes on with it"
+        ));
+    }
     let how = match backend {
         "tmux" => format!("tmux; `tmux -L {} ls` shows the workers", run::socket_name(repo.root())),
         other => other.to_owned(),
@@ -198,6 +204,15 @@ pub fn exit_of(state: &RunState) -> Exit {
         (Some(Outcome::Partial), _) => Exit::Unlanded,
         (None, _) => Exit::Person,
     }
+}
+
+fn unfinished_before(repo: &Repo, new: &RunId) -> Result<Option<RunId>, Failure> {
+    for run in run::list(repo.root()).into_iter().rev().filter(|r| r != new).take(1) {
+        if run::read(repo.root(), &run).is_ok_and(|s| s.outcome.is_none()) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }
 
 fn only(plan: &Plan, wanted: &[String]) -> Result<Vec<TaskId>, Failure> {

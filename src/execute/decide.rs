@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::state::{Choice, Event, Outcome, RunState, Stage, StageStep, Step};
+use super::event::{Choice, Event, Outcome};
+use super::outcome::{attempt_failed, outcomes};
+use super::state::{RunState, Stage, StageStep, Step};
 use crate::git::{FastForward, Merge, Swap};
 use crate::integrate::queue;
 use crate::plan::config::Boundaries;
-use crate::types::{Attempt, Category, Change, Finding, JobReport, Millis, Sha, Slot, StageNumber};
-use crate::verify;
+use crate::types::{Attempt, Change, JobReport, Millis, Sha, Slot, StageNumber};
 
 /// Something to be done in the world. Plain data, and its own name: doing one twice is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -148,7 +149,11 @@ pub fn next_wake(state: &RunState) -> Option<Millis> {
 }
 
 /// The effects that the state asks for, whether in flight or not.
-fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec<Effect> {
+pub(super) fn due(
+    state: &RunState,
+    answers: &[Answer],
+    in_flight: &HashSet<Effect>,
+) -> Vec<Effect> {
     let mut due: Vec<Effect> = answers
         .iter()
         .filter(|a| state.answered.contains(&a.id) || !is_current(state, a))
@@ -267,177 +272,6 @@ fn answers(state: &RunState, seen: &Seen) -> Vec<Event> {
         task: a.about.map(|(task, _)| state.plan.tasks[task].id.clone()),
     });
     event.into_iter().collect()
-}
-
-/// What ended, as events. What is no longer due is dropped: it was superseded.
-fn outcomes(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
-    let mut events = Vec::new();
-    if seen.done.is_empty() {
-        return events;
-    }
-    let due = due(state, &seen.answers, &HashSet::new());
-    for done in seen.done.iter().filter(|d| due.contains(&d.effect)) {
-        match &done.result {
-            Ok(product) => events.extend(outcome(state, &done.effect, product, limits)),
-            Err(Trouble::Refused(error) | Trouble::NoRoom(error)) => {
-                events.push(refused(state, seen, &done.effect, error, limits));
-            }
-        }
-    }
-    events
-}
-
-fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits) -> Option<Event> {
-    let id = |task: usize| state.plan.tasks[task].id.clone();
-    let event = match (effect, product) {
-        (Effect::CreateStaging, Product::Swapped(Swap::Done)) => Event::StagingCreated,
-        (Effect::CreateStaging, Product::Swapped(Swap::Elsewhere(at))) => {
-            elsewhere("the staging branch", at.as_ref())
-        }
-        (Effect::Prepare { task, attempt }, _) => {
-            Event::WorktreeReady { task: id(*task), attempt: *attempt }
-        }
-        (Effect::Work { task, attempt }, Product::Job(report)) => Event::WorkerEnded {
-            task: id(*task),
-            attempt: *attempt,
-            finding: verify::judge_worker(&state.plan.tasks[*task], report),
-            report: report.clone(),
-        },
-        (Effect::Collect { task, attempt }, Product::Collected { head, changes }) => {
-            let spec = &state.plan.tasks[*task];
-            let mut findings = verify::boundary::judge(spec, changes, &limits.boundaries);
-            let ended_well = state.tasks[*task].findings.is_empty();
-            if changes.is_empty() && ended_well {
-                findings.extend(verify::judge_no_changes(spec));
-            }
-            let (task, attempt, head) = (id(*task), *attempt, head.clone());
-            Event::WorkCollected { task, attempt, head, files: changes.len(), findings }
-        }
-        (Effect::Check { task, attempt }, Product::Job(report)) => Event::ChecksEnded {
-            task: id(*task),
-            attempt: *attempt,
-            findings: verify::command::judge(&state.plan.tasks[*task].verification, report),
-            report: report.clone(),
-        },
-        (Effect::BuildStage { stage }, Product::Merged(Merge::Clean { commit, tree })) => {
-            Event::StageBuilt { stage: *stage, commit: commit.clone(), tree: tree.clone() }
-        }
-        (Effect::BuildStage { stage }, Product::Merged(Merge::Conflict(paths))) => {
-            Event::StageConflicted { stage: *stage, paths: paths.clone() }
-        }
-        (Effect::PrepareStage { stage }, _) => Event::StageReady { stage: *stage },
-        (Effect::CheckStage { stage }, Product::Job(report)) => Event::StageChecked {
-            stage: *stage,
-            findings: verify::command::judge(&stage_checks(state), report),
-            report: report.clone(),
-        },
-        (Effect::Land { .. }, Product::Swapped(Swap::Done)) => {
-            let stage = state.stage.as_ref()?;
-            Event::Landed { task: id(stage.task?), commit: stage.commit.clone()? }
-        }
-        (Effect::Land { .. }, Product::Swapped(Swap::Elsewhere(at))) => {
-            elsewhere("the staging branch", at.as_ref())
-        }
-        (Effect::Promote { to }, Product::Promoted(FastForward::Done)) => {
-            Event::Promoted { from: state.target_tip.clone(), to: to.clone() }
-        }
-        (Effect::Promote { .. }, Product::Promoted(FastForward::Dirty { checkout, message })) => {
-            let first = message.lines().next().unwrap_or("").trim_start_matches("error: ");
-            Event::PromotionBlocked {
-                reason: format!("{} has changes in the way: {first}", checkout.display()),
-                help: "commit or stash them, then `slimductor resume`".to_owned(),
-            }
-        }
-        (
-            Effect::Promote { .. },
-            Product::Promoted(FastForward::Moved { now: Some(now), onward: true }),
-        ) => Event::TargetMoved { to: now.clone() },
-        (Effect::Promote { .. }, Product::Promoted(FastForward::Moved { now, .. })) => {
-            let now = now.as_ref().map_or("nothing", Sha::short);
-            Event::PromotionBlocked {
-                reason: format!("{} was rewritten during the run, to {now}", state.header.target),
-                help: format!("merge {} yourself, or abort", state.staging_branch()),
-            }
-        }
-        (Effect::MergeTarget { target }, Product::Merged(Merge::Clean { commit, .. })) => {
-            Event::TargetMerged { target: target.clone(), commit: commit.clone() }
-        }
-        (Effect::MergeTarget { .. }, Product::Merged(Merge::Conflict(paths))) => {
-            let (target, paths) = (&state.header.target, paths.join(", "));
-            Event::PromotionBlocked {
-                reason: format!("{target} moved during the run and conflicts with it in {paths}"),
-                help: format!("merge {} into {target} yourself, or abort", state.staging_branch()),
-            }
-        }
-        (Effect::CleanUp, Product::CleanedUp { kept }) => Event::CleanedUp { kept: kept.clone() },
-        (_, _) => return None,
-    };
-    Some(event)
-}
-
-fn elsewhere(what: &str, at: Option<&Sha>) -> Event {
-    let at = at.map_or("gone", Sha::short);
-    let error = format!("it is at {at}, which this run did not do");
-    Event::EffectFailed { what: what.to_owned(), task: None, error }
-}
-
-/// An effect that git or the system refused: the attempt's failure, or a person's business.
-fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: &Limits) -> Event {
-    match effect {
-        Effect::Prepare { task, .. }
-        | Effect::Work { task, .. }
-        | Effect::Collect { task, .. }
-        | Effect::Check { task, .. } => {
-            let finding = Finding {
-                category: Category::EnvIssue,
-                message: error.to_owned(),
-                subject: None,
-                help: "put right what the message says, then `slimductor retry`".to_owned(),
-                output: None,
-            };
-            attempt_failed(state, seen, *task, vec![finding], limits)
-        }
-        Effect::CreateStaging => failed("make the staging branch", error),
-        Effect::BuildStage { .. } => failed("merge into staging", error),
-        Effect::PrepareStage { .. } => failed("make the gate's worktree", error),
-        Effect::CheckStage { .. } => failed("run the gate", error),
-        Effect::Land { .. } => failed("move the staging branch", error),
-        Effect::MergeTarget { .. } => failed("merge the target into staging", error),
-        Effect::Promote { .. } => failed("move the target branch", error),
-        Effect::CleanUp => failed("clean up", error),
-        Effect::DropAnswer { .. } => failed("remove an answer", error),
-    }
-}
-
-fn failed(what: &str, error: &str) -> Event {
-    Event::EffectFailed { what: what.to_owned(), task: None, error: error.to_owned() }
-}
-
-fn attempt_failed(
-    state: &RunState,
-    seen: &Seen,
-    task: usize,
-    findings: Vec<Finding>,
-    limits: &Limits,
-) -> Event {
-    let run = &state.tasks[task];
-    let spec = &state.plan.tasks[task];
-    let category = verify::leading(&findings).map_or(Category::LogicError, |f| f.category);
-    let used = run.attempt.saturating_sub(run.attempts_before);
-    let wait = if category.is_transient() {
-        let doubled = limits.backoff_ms.saturating_mul(1 << used.saturating_sub(1).min(10));
-        i64::try_from(doubled.min(60_000)).unwrap_or(60_000)
-    } else {
-        0
-    };
-    let retry_at = (used < spec.max_attempts).then_some(seen.now + wait);
-    Event::AttemptFailed {
-        task: spec.id.clone(),
-        attempt: run.attempt,
-        category,
-        findings,
-        retry_at,
-    }
 }
 
 /// Choices that the state allows: verdicts, the next stage, the next attempts, the end.

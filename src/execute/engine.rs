@@ -1,7 +1,8 @@
 //! THE LOOP: observe, decide, record, apply, begin. Knows neither git nor disk nor clock: see [`World`].
 
 use super::decide::{Command, Done, Effect, Limits, Seen, Trouble, decide};
-use super::state::{Event, IllegalRecord, Record, RunState};
+use super::event::{Event, Record};
+use super::state::{IllegalRecord, RunState};
 
 /// Everything outside the pure core. The real one is [`super::world`]; tests/sim.rs has one with seeds that crashes.
 pub trait World {

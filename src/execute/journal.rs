@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Event, Record};
+use super::event::{Event, Record};
 use crate::store::{self, StoreError};
 
 /// The format that this version writes.

@@ -34,7 +34,7 @@ pub fn start_time(pid: u32) -> Option<u64> {
 /// Parent and state of every process.
 fn table() -> HashMap<u32, (u32, char)> {
     let mut out = HashMap::new();
-    let Ok(entries) = fs::read_dir("/proc") else { return out };
+    let Ok(entries) = fs::read_dir("/proc") else { return table_by_ps() };
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else {
             continue;
@@ -47,6 +47,19 @@ fn table() -> HashMap<u32, (u32, char)> {
         out.insert(pid, (parent, state));
     }
     out
+}
+
+/// The same where there is no /proc (macOS).
+fn table_by_ps() -> HashMap<u32, (u32, char)> {
+    #[expect(clippy::disallowed_methods, reason = "the only source of process parents there")]
+    let output = std::process::Command::new("ps").args(["-axo", "pid=,ppid=,stat="]).output();
+    let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    let row = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (pid, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some((pid, (parent, fields.next()?.chars().next()?)))
+    };
+    text.lines().filter_map(row).collect()
 }
 
 /// The living descendants of `root`, nearest first.

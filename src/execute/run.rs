@@ -12,9 +12,10 @@ use super::backend::process::Process;
 use super::backend::tmux::TmuxServer;
 use super::decide::Limits;
 use super::engine::{self, EngineError};
+use super::event::{Approval, Event, Outcome, Record, Settings};
 use super::journal::{self, Journal, JournalError};
 use super::projection;
-use super::state::{Event, IllegalRecord, Outcome, Record, RunState, Settings};
+use super::state::{IllegalRecord, RunState};
 use super::worktree::{EXCLUDED, Places, runs_dir};
 use super::world::{self, AnswerFile, RealWorld, WorldError};
 use crate::git::{GitError, Repo};
@@ -127,7 +128,7 @@ pub struct NewRun<'a> {
     /// What was set.
     pub settings: Settings,
     /// Who let it start.
-    pub approval: super::state::Approval,
+    pub approval: Approval,
 }
 
 /// Makes a run: its directory appears whole, with the approval in its first record.

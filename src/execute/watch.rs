@@ -21,6 +21,8 @@ use crate::types::{Ending, JobReport};
 const FALLBACK_LOOK: Duration = Duration::from_secs(20);
 /// How long a started wrapper may take to take up its job.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often a wrapper is started that dies before it takes up its job.
+const START_TRIES: u32 = 3;
 /// How often a check that died with its wrapper is started again within one effect.
 const CHECK_RESTARTS: u32 = 3;
 
@@ -136,6 +138,7 @@ async fn wait_for_job(
 ) -> Result<Option<JobReport>, EffectError> {
     let mut death: Option<tokio::sync::oneshot::Receiver<()>> = None;
     let mut started: Option<Instant> = None;
+    let mut starts = 0;
     loop {
         match job::probe(dir)? {
             Probe::Ended(report) => return Ok(Some(report)),
@@ -147,6 +150,7 @@ async fn wait_for_job(
             }
             Probe::NotStarted if started.is_none() => {
                 started = Some(Instant::now());
+                starts += 1;
                 let handle =
                     Handle { job: spec.job.clone(), dir: dir.to_owned(), title: title.to_owned() };
                 let backend = shared.clone();
@@ -176,10 +180,15 @@ async fn wait_for_job(
             () = changed.notified() => {}
             () = died => {
                 // Its exit file, if there is one, was written before it died.
-                return Ok(match job::probe(dir)? {
-                    Probe::Ended(report) => Some(report),
-                    Probe::Running | Probe::Dead | Probe::NotStarted => None,
-                });
+                match job::probe(dir)? {
+                    Probe::Ended(report) => return Ok(Some(report)),
+                    // Cut down before it took the job up: nothing ran, so it is simply started again.
+                    Probe::NotStarted if starts < START_TRIES => {
+                        death = None;
+                        started = None;
+                    }
+                    Probe::Running | Probe::Dead | Probe::NotStarted => return Ok(None),
+                }
             }
             () = tokio::time::sleep(look) => {}
         }

@@ -1,6 +1,7 @@
 //! Text in, checked plan out: the schema, every check, waves, conflicts, risk. Pure: what must be known of
 //! the disk is handed in as [`Facts`].
 
+mod automaton;
 pub mod check;
 pub mod config;
 pub mod conflict;

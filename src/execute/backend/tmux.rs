@@ -38,7 +38,11 @@ impl TmuxServer {
 
     fn tmux(&self) -> Tmux<'static> {
         // `/dev/null`: a person's configuration may rename, hook or kill sessions.
-        Tmux::new().socket_name(self.socket.clone()).file("/dev/null").stdin(Some(StdIO::Null))
+        Tmux::new()
+            .force_utf8()
+            .socket_name(self.socket.clone())
+            .file("/dev/null")
+            .stdin(Some(StdIO::Null))
     }
 
     fn run(
@@ -58,11 +62,10 @@ impl TmuxServer {
     /// The sessions on our server and the job directory that each shows.
     fn sessions(&self) -> Vec<(String, PathBuf)> {
         let list =
-            command("list-sessions", &["-F", &format!("#{{session_name}}\t#{{{JOB_OPTION}}}")]);
+            command("list-sessions", &["-F", &format!("#{{session_name}}:#{{{JOB_OPTION}}}")]);
         // No server is no session.
         let text = self.run("list sessions", vec![list]).unwrap_or_default();
-        let pair =
-            |line: &str| line.split_once('\t').map(|(n, d)| (n.to_owned(), PathBuf::from(d)));
+        let pair = |line: &str| line.split_once(':').map(|(n, d)| (n.to_owned(), PathBuf::from(d)));
         text.lines().filter_map(pair).collect()
     }
 
@@ -113,7 +116,9 @@ impl Backend for TmuxServer {
         // Options of a session begin with `@`; its target is the exact name.
         let target = format!("={name}:");
         let mark = command("set-option", &["-t", &target, JOB_OPTION, &dir]);
-        let keep = command("set-option", &["-t", &target, "remain-on-exit", "on"]);
+        // A worker's last screen stays to be looked at; checks and gates have their logs.
+        let stays = if job.title.starts_with("worker-") { "on" } else { "off" };
+        let keep = command("set-option", &["-t", &target, "remain-on-exit", stays]);
         self.run("start a session", vec![start, mark, keep])?;
         Ok(None)
     }

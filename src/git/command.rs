@@ -1,0 +1,256 @@
+//! The git command: worktrees, snapshots, fast-forwards in a checkout. The one file that runs it.
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::{FastForward, GitError, Repo, Swap, oid};
+use crate::types::Sha;
+
+impl Repo {
+    /// The git command, hardened: no hooks, no file monitor, no inherited GIT_* but the identities.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts git")]
+    fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            let identity = text.starts_with("GIT_AUTHOR_") || text.starts_with("GIT_COMMITTER_");
+            if text.starts_with("GIT_") && !identity {
+                command.env_remove(&name);
+            }
+        }
+        command
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            // Ctrl-C is for us: a git that it cut down would look like a failure.
+            .process_group(0)
+            .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+            .args(["-c", "core.untrackedCache=false", "-c", "advice.detachedHead=false"]);
+        command
+    }
+
+    fn run(&self, dir: &Path, args: &[&OsStr], index: Option<&Path>) -> Result<Output, GitError> {
+        let mut command = self.command();
+        if let Some(index) = index {
+            command.env("GIT_INDEX_FILE", index);
+        }
+        command.current_dir(dir).args(args).output().map_err(GitError::NoCommand)
+    }
+
+    fn run_ok(
+        &self,
+        dir: &Path,
+        args: &[&OsStr],
+        index: Option<&Path>,
+    ) -> Result<String, GitError> {
+        let output = self.run(dir, args, index)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        }
+        let verb = args.iter().find(|a| !a.to_string_lossy().starts_with('-'));
+        let verb = verb.map(|v| v.to_string_lossy().into_owned()).unwrap_or_default();
+        Err(GitError::Command { verb, message: said(&output) })
+    }
+
+    /// What `git --version` says.
+    pub fn version(&self) -> Result<String, GitError> {
+        self.run_ok(Path::new("/"), &["--version".as_ref()], None)
+    }
+
+    /// Makes the worktree `path` hold exactly `commit`, detached and clean; makes it where it is missing.
+    /// Its index is copied to `index`, so that a later snapshot need not read every file again.
+    pub fn prepare_worktree(
+        &self,
+        path: &Path,
+        commit: &Sha,
+        index: &Path,
+    ) -> Result<(), GitError> {
+        let sha = OsStr::new(commit.as_str());
+        let known = path.join(".git").is_file() && self.admin_dir(path).is_some();
+        if known {
+            let flags = ["checkout", "-q", "-f", "--detach"].map(OsStr::new);
+            let reused = self
+                .in_worktree(path, &[&flags[..], &[sha]].concat())
+                .and_then(|_| self.in_worktree(path, &["clean", "-ffdxq"].map(OsStr::new)));
+            if reused.is_ok() {
+                return self.copy_index(path, index);
+            }
+            // Damaged by whoever used it before: make it anew.
+            self.remove_worktree(path)?;
+        }
+        let _one_at_a_time =
+            self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if path.exists() {
+            std::fs::remove_dir_all(path).map_err(|e| GitError::Command {
+                verb: "worktree".to_owned(),
+                message: format!("{} is in the way: {e}", path.display()),
+            })?;
+        }
+        let add = ["worktree", "add", "-q", "-f", "--detach"].map(OsStr::new);
+        self.run_ok(&self.root, &[&add[..], &[path.as_os_str(), sha]].concat(), None)?;
+        self.copy_index(path, index)
+    }
+
+    /// Runs git with the worktree's own administrative directory, found from OUR side: the `.git` file
+    /// inside belongs to whoever worked there.
+    fn in_worktree(&self, path: &Path, args: &[&OsStr]) -> Result<String, GitError> {
+        let admin = self.admin_dir(path).ok_or_else(|| GitError::NoRepository(path.to_owned()))?;
+        let mut dir = OsStr::new("--git-dir=").to_owned();
+        dir.push(&admin);
+        let mut tree = OsStr::new("--work-tree=").to_owned();
+        tree.push(path);
+        self.run_ok(path, &[&[dir.as_os_str(), tree.as_os_str()][..], args].concat(), None)
+    }
+
+    /// `.git/worktrees/<name>` of the worktree at `path`.
+    fn admin_dir(&self, path: &Path) -> Option<PathBuf> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let entries = std::fs::read_dir(self.common.join("worktrees")).ok()?;
+        entries.flatten().map(|e| e.path()).find(|dir| {
+            let back = std::fs::read_to_string(dir.join("gitdir")).unwrap_or_default();
+            let back = Path::new(back.trim_end()).parent().map(Path::to_owned).unwrap_or_default();
+            back == path || back.canonicalize().is_ok_and(|b| b == path)
+        })
+    }
+
+    fn copy_index(&self, path: &Path, index: &Path) -> Result<(), GitError> {
+        let copied = self.admin_dir(path).map(|admin| std::fs::copy(admin.join("index"), index));
+        match copied {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(e)) => {
+                Err(GitError::Command { verb: "worktree".to_owned(), message: e.to_string() })
+            }
+            None => Err(GitError::NoRepository(path.to_owned())),
+        }
+    }
+
+    /// Removes a worktree and git's record of it; one that is not there is fine.
+    pub fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
+        let _one_at_a_time =
+            self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let trouble = |e: std::io::Error| GitError::Command {
+            verb: "worktree".to_owned(),
+            message: format!("cannot remove {}: {e}", path.display()),
+        };
+        let admin = self.admin_dir(path);
+        if path.symlink_metadata().is_ok() {
+            std::fs::remove_dir_all(path).map_err(trouble)?;
+        }
+        if let Some(admin) = admin {
+            std::fs::remove_dir_all(admin).map_err(trouble)?;
+            // Git removes the directory with the last worktree; so do we.
+            let _ = std::fs::remove_dir(self.common.join("worktrees"));
+        }
+        Ok(())
+    }
+
+    /// The commit that the worktree's HEAD stands at, read as text from our side.
+    pub fn worktree_head(&self, path: &Path) -> Result<Option<Sha>, GitError> {
+        let Some(admin) = self.admin_dir(path) else { return Ok(None) };
+        let head = std::fs::read_to_string(admin.join("HEAD")).unwrap_or_default();
+        if let Some(sha) = Sha::parse(head.trim()) {
+            return Ok(Some(sha));
+        }
+        match head.trim().strip_prefix("ref: refs/heads/") {
+            Some(branch) => self.branch_tip(branch),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the repository has this commit.
+    pub fn has_commit(&self, commit: &Sha) -> bool {
+        oid(commit).is_ok_and(|id| self.repo().find_commit(id).is_ok())
+    }
+
+    /// The tree of what stands in `path` now: tracked and untracked, not ignored. Only `index` (our own)
+    /// is written, never the worktree's.
+    pub fn snapshot(&self, path: &Path, index: &Path) -> Result<Sha, GitError> {
+        let mut dir = OsStr::new("--git-dir=").to_owned();
+        dir.push(&self.common);
+        let mut tree = OsStr::new("--work-tree=").to_owned();
+        tree.push(path);
+        let at = [dir.as_os_str(), tree.as_os_str()];
+        let add = ["-c", "core.bare=false", "add", "-A", "--", "."].map(OsStr::new);
+        self.run_ok(path, &[&at[..], &add[..]].concat(), Some(index))?;
+        let status = Path::new(".task-status.json");
+        if path.join(status).exists() {
+            let drop = ["rm", "-q", "--cached", "--ignore-unmatch", "--"].map(OsStr::new);
+            self.run_ok(path, &[&at[..], &drop[..], &[status.as_os_str()]].concat(), Some(index))?;
+        }
+        let text = self.run_ok(path, &[&at[..], &["write-tree".as_ref()]].concat(), Some(index))?;
+        Sha::parse(&text).ok_or(GitError::NotAnId(text))
+    }
+
+    /// The worktree that has `branch` checked out.
+    pub fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
+        let text =
+            self.run_ok(&self.root, &["worktree", "list", "--porcelain"].map(OsStr::new), None)?;
+        let wanted = format!("branch refs/heads/{branch}");
+        let mut current = None;
+        for line in text.lines() {
+            if let Some(path) = line.strip_prefix("worktree ") {
+                current = Some(PathBuf::from(path));
+            } else if line == wanted {
+                return Ok(current);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves `branch` from `old` to its descendant `new`; inside its checkout where it has one, and there
+    /// only when nothing of the user's is in the way.
+    pub fn fast_forward(
+        &self,
+        branch: &str,
+        old: &Sha,
+        new: &Sha,
+    ) -> Result<FastForward, GitError> {
+        let now = self.branch_tip(branch)?;
+        if now.as_ref() == Some(new) {
+            return Ok(FastForward::Done);
+        }
+        if now.as_ref() != Some(old) || !self.contains(new, old)? {
+            return self.moved(now, old);
+        }
+        let Some(checkout) = self.checkout_of(branch)? else {
+            return match self.swap_branch(branch, Some(old), new, "slimductor: promote")? {
+                Swap::Done => Ok(FastForward::Done),
+                Swap::Elsewhere(now) => self.moved(now, old),
+            };
+        };
+        let args =
+            ["-c", "merge.autoStash=false", "merge", "-q", "--ff-only", "--no-stat", new.as_str()];
+        let output = self.run(&checkout, &args.map(OsStr::new), None)?;
+        let now = self.branch_tip(branch)?;
+        if now.as_ref() == Some(new) {
+            return Ok(FastForward::Done);
+        }
+        if now.as_ref() != Some(old) {
+            return self.moved(now, old);
+        }
+        Ok(FastForward::Dirty { checkout, message: said(&output) })
+    }
+
+    fn moved(&self, now: Option<Sha>, old: &Sha) -> Result<FastForward, GitError> {
+        let onward = match &now {
+            Some(now) => self.contains(now, old)?,
+            None => false,
+        };
+        Ok(FastForward::Moved { now, onward })
+    }
+
+    /// How many tracked files the checkout around `dir` has changed against HEAD.
+    pub fn changed_files(&self, dir: &Path) -> Result<usize, GitError> {
+        let args = ["status", "--porcelain", "--untracked-files=no"].map(OsStr::new);
+        Ok(self.run_ok(dir, &args, None)?.lines().count())
+    }
+}
+
+fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let text = if text.trim().is_empty() { String::from_utf8_lossy(&output.stdout) } else { text };
+    text.trim().to_owned()
+}

@@ -1,0 +1,317 @@
+//! The only user of git: libgit2 for refs (here) and objects (objects.rs), the git command for worktrees and
+//! snapshots (command.rs). Knows nothing of tasks or runs.
+
+mod command;
+mod objects;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use git2::{ErrorCode, Oid, Repository};
+
+use crate::types::{Millis, Sha};
+
+/// What git refused, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The directory lies in no repository.
+    #[error("{0} is not in a git repository")]
+    NoRepository(PathBuf),
+    /// The repository has no working tree.
+    #[error("{0} is a bare repository; slimductor needs a working tree")]
+    Bare(PathBuf),
+    /// The `git` command is not on PATH.
+    #[error("the git command cannot be run: {0}")]
+    NoCommand(std::io::Error),
+    /// The `git` command failed.
+    #[error("git {verb} failed: {message}")]
+    Command {
+        /// Its first argument.
+        verb: String,
+        /// What it said.
+        message: String,
+    },
+    /// libgit2 failed.
+    #[error("cannot {action}: {}", .source.message())]
+    Library {
+        /// What was tried.
+        action: String,
+        /// What it said.
+        source: git2::Error,
+    },
+    /// A name that should be an object id is none.
+    #[error("`{0}` is not an object id")]
+    NotAnId(String),
+}
+
+/// Whether a compare-and-swap moved the ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swap {
+    /// It stands at the new value now (also when it stood there already).
+    Done,
+    /// It stood elsewhere and was left there.
+    Elsewhere(Option<Sha>),
+}
+
+/// The result of an in-memory merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merge {
+    /// A commit with both parents.
+    Clean {
+        /// The merge commit.
+        commit: Sha,
+        /// Its tree.
+        tree: Sha,
+    },
+    /// Both sides changed these.
+    Conflict(Vec<String>),
+}
+
+/// The result of moving a branch that may be checked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FastForward {
+    /// The branch, and its checkout where there is one, stand at the new commit.
+    Done,
+    /// The branch stands elsewhere.
+    Moved {
+        /// Where; `None` when it is gone.
+        now: Option<Sha>,
+        /// Whether it only went forward from where it was.
+        onward: bool,
+    },
+    /// The checkout has changes in the way; nothing was touched.
+    Dirty {
+        /// The checkout.
+        checkout: PathBuf,
+        /// What git said of it.
+        message: String,
+    },
+}
+
+/// A repository: its main working tree and its common git directory.
+pub struct Repo {
+    root: PathBuf,
+    common: PathBuf,
+    inner: Mutex<Repository>,
+    /// `git worktree add` and `remove` race with each other; one at a time.
+    worktrees: Mutex<()>,
+}
+
+impl std::fmt::Debug for Repo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repo").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+fn lib(action: impl Into<String>) -> impl FnOnce(git2::Error) -> GitError {
+    move |source| GitError::Library { action: action.into(), source }
+}
+
+fn sha(oid: Oid) -> Result<Sha, GitError> {
+    let text = oid.to_string();
+    Sha::parse(&text).ok_or(GitError::NotAnId(text))
+}
+
+fn oid(sha: &Sha) -> Result<Oid, GitError> {
+    Oid::from_str(sha.as_str()).map_err(|_| GitError::NotAnId(sha.to_string()))
+}
+
+impl Repo {
+    /// The repository that `dir` lies in; from a linked worktree, the one that it belongs to.
+    pub fn discover(dir: &Path) -> Result<Repo, GitError> {
+        let found = Repository::discover(dir).map_err(|source| {
+            if source.code() == ErrorCode::NotFound {
+                return GitError::NoRepository(dir.to_owned());
+            }
+            GitError::Library {
+                action: format!("open the repository at {}", dir.display()),
+                source,
+            }
+        })?;
+        let common = found.commondir().to_owned();
+        let inner = if found.is_worktree() {
+            Repository::open(&common).map_err(lib(format!("open {}", common.display())))?
+        } else {
+            found
+        };
+        let root = inner.workdir().ok_or_else(|| GitError::Bare(common.clone()))?.to_owned();
+        let root = root.canonicalize().unwrap_or(root);
+        let common = common.canonicalize().unwrap_or(common);
+        Ok(Repo { root, common, inner: Mutex::new(inner), worktrees: Mutex::new(()) })
+    }
+
+    /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
+    pub fn checkout_around(dir: &Path) -> Option<PathBuf> {
+        let root = Repository::discover(dir).ok()?.workdir()?.to_owned();
+        Some(root.canonicalize().unwrap_or(root))
+    }
+
+    /// Makes a repository of the files in `dir`, with one commit on `main`.
+    pub fn create(dir: &Path, message: &str, at: Millis) -> Result<Repo, GitError> {
+        let mut options = git2::RepositoryInitOptions::new();
+        options.initial_head("main");
+        let made = Repository::init_opts(dir, &options).map_err(lib("make a repository"))?;
+        let mut index = made.index().map_err(lib("open the index"))?;
+        let all = ["*"].iter();
+        index.add_all(all, git2::IndexAddOption::DEFAULT, None).map_err(lib("add the files"))?;
+        index.write().map_err(lib("write the index"))?;
+        let tree_id = index.write_tree().map_err(lib("write the tree"))?;
+        drop(made);
+        let repo = Repo::discover(dir)?;
+        {
+            let inner = repo.repo();
+            let tree = inner.find_tree(tree_id).map_err(lib("read the tree"))?;
+            let (author, committer) = repo.signatures(&inner, at)?;
+            let first = inner.commit(Some("HEAD"), &author, &committer, message, &tree, &[]);
+            first.map_err(lib("write the first commit"))?;
+        }
+        Ok(repo)
+    }
+
+    /// The first lines of the commits from `from` (not itself) to `to`, along the first parents, newest first.
+    pub fn first_parents(&self, from: &Sha, to: &Sha) -> Result<Vec<String>, GitError> {
+        let repo = self.repo();
+        let mut walk = repo.revwalk().map_err(lib("walk the history"))?;
+        let (from, to) = (oid(from)?, oid(to)?);
+        walk.push(to).and_then(|()| walk.hide(from)).map_err(lib("walk the history"))?;
+        walk.simplify_first_parent().map_err(lib("walk the history"))?;
+        let mut out = Vec::new();
+        for id in walk {
+            let id = id.map_err(lib("walk the history"))?;
+            let commit = repo.find_commit(id).map_err(lib("read a commit"))?;
+            let title =
+                String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned();
+            out.push(format!("{} {title}", sha(id)?.short()));
+        }
+        Ok(out)
+    }
+
+    /// The main working tree.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The git directory that all worktrees share.
+    pub fn common(&self) -> &Path {
+        &self.common
+    }
+
+    fn repo(&self) -> std::sync::MutexGuard<'_, Repository> {
+        // A thread that panicked with the lock held left no half-written state behind in libgit2.
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The branch that the working tree around `dir` is on; `None` when it is detached.
+    pub fn current_branch(&self, dir: &Path) -> Result<Option<String>, GitError> {
+        let repo = Repository::discover(dir).map_err(lib("open the repository"))?;
+        let head = repo.find_reference("HEAD").map_err(lib("read HEAD"))?;
+        let target = head.symbolic_target().map_err(lib("read HEAD"))?;
+        Ok(target.and_then(|t| t.strip_prefix("refs/heads/")).map(str::to_owned))
+    }
+
+    /// The commit that a branch stands at.
+    pub fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
+        let repo = self.repo();
+        match repo.refname_to_id(&format!("refs/heads/{branch}")) {
+            Ok(id) => sha(id).map(Some),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(lib(format!("read the branch {branch}"))(e)),
+        }
+    }
+
+    /// Moves a branch from `old` (`None`: it does not exist) to `new`, or leaves it alone.
+    pub fn swap_branch(
+        &self,
+        branch: &str,
+        old: Option<&Sha>,
+        new: &Sha,
+        message: &str,
+    ) -> Result<Swap, GitError> {
+        let now = self.branch_tip(branch)?;
+        if now.as_ref() == Some(new) {
+            return Ok(Swap::Done);
+        }
+        if now.as_ref() != old {
+            return Ok(Swap::Elsewhere(now));
+        }
+        let name = format!("refs/heads/{branch}");
+        let moved = {
+            let repo = self.repo();
+            let done = match old {
+                Some(old) => repo.reference_matching(&name, oid(new)?, true, oid(old)?, message),
+                None => repo.reference(&name, oid(new)?, false, message),
+            };
+            match done {
+                Ok(_) => true,
+                // Somebody else was faster.
+                Err(e) if matches!(e.code(), ErrorCode::Modified | ErrorCode::Exists) => false,
+                Err(e) => return Err(lib(format!("move the branch {branch}"))(e)),
+            }
+        };
+        if moved { Ok(Swap::Done) } else { Ok(Swap::Elsewhere(self.branch_tip(branch)?)) }
+    }
+
+    /// Sets a branch of our own to `new`, wherever it stands.
+    pub fn set_branch(&self, branch: &str, new: &Sha, message: &str) -> Result<(), GitError> {
+        let repo = self.repo();
+        repo.reference(&format!("refs/heads/{branch}"), oid(new)?, true, message)
+            .map(|_| ())
+            .map_err(lib(format!("set the branch {branch}")))
+    }
+
+    /// Removes a branch; one that is not there is fine.
+    pub fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
+        let repo = self.repo();
+        match repo.find_reference(&format!("refs/heads/{branch}")) {
+            Ok(mut found) => found.delete().map_err(lib(format!("remove the branch {branch}"))),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
+            Err(e) => Err(lib(format!("remove the branch {branch}"))(e)),
+        }
+    }
+
+    /// Branches whose name begins with `prefix`, and where they stand.
+    pub fn branches_under(&self, prefix: &str) -> Result<BTreeMap<String, Sha>, GitError> {
+        let repo = self.repo();
+        let all = repo.references().map_err(lib("list the branches"))?;
+        let mut out = BTreeMap::new();
+        for reference in all {
+            let reference = reference.map_err(lib("list the branches"))?;
+            let Ok(name) = reference.name() else { continue };
+            let Some(branch) = name.strip_prefix("refs/heads/") else { continue };
+            if let (true, Some(target)) = (branch.starts_with(prefix), reference.target()) {
+                out.insert(branch.to_owned(), sha(target)?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Whether `commit` holds all of `ancestor`'s history (a commit holds its own).
+    pub fn contains(&self, commit: &Sha, ancestor: &Sha) -> Result<bool, GitError> {
+        if commit == ancestor {
+            return Ok(true);
+        }
+        self.repo()
+            .graph_descendant_of(oid(commit)?, oid(ancestor)?)
+            .map_err(lib("compare two commits"))
+    }
+
+    /// The tree of a commit.
+    pub fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
+        let repo = self.repo();
+        let found = repo.find_commit(oid(commit)?).map_err(lib(format!("read {commit}")))?;
+        sha(found.tree_id())
+    }
+
+    /// The text of a file in a commit; `None` when it is not there.
+    pub fn file_at(&self, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let repo = self.repo();
+        let found = repo.find_commit(oid(commit)?).map_err(lib(format!("read {commit}")))?;
+        let tree = found.tree().map_err(lib("read a tree"))?;
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) => Ok(repo.find_blob(entry.id()).ok().map(|b| b.content().to_vec())),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(lib(format!("read {path}"))(e)),
+        }
+    }
+}

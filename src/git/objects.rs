@@ -1,0 +1,126 @@
+//! Objects without a working tree: diffs, in-memory merges, commits.
+
+use git2::{DiffOptions, Repository, Signature, Time};
+
+use super::{GitError, Merge, Repo, lib, oid, sha};
+use crate::types::{Change, ChangeKind, Millis, Sha};
+
+impl Repo {
+    /// Every path that differs between two commits; a rename is a deletion and an addition.
+    pub fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<Change>, GitError> {
+        let repo = self.repo();
+        let tree = |s: &Sha| -> Result<git2::Tree<'_>, GitError> {
+            let commit = repo.find_commit(oid(s)?).map_err(lib(format!("read {s}")))?;
+            commit.tree().map_err(lib("read a tree"))
+        };
+        let mut options = DiffOptions::new();
+        options.include_typechange(true).ignore_submodules(false);
+        let diff = repo
+            .diff_tree_to_tree(Some(&tree(base)?), Some(&tree(head)?), Some(&mut options))
+            .map_err(lib("compare two trees"))?;
+        let mut out = Vec::new();
+        for delta in diff.deltas() {
+            let file = |f: git2::DiffFile<'_>| {
+                String::from_utf8_lossy(f.path_bytes().unwrap_or_default()).into_owned()
+            };
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "foreign enum; all else is a change"
+            )]
+            let kind = match delta.status() {
+                git2::Delta::Added => ChangeKind::Added,
+                git2::Delta::Deleted => ChangeKind::Deleted,
+                _ => ChangeKind::Modified,
+            };
+            let side =
+                if kind == ChangeKind::Deleted { delta.old_file() } else { delta.new_file() };
+            out.push(Change {
+                path: file(side),
+                kind,
+                old_mode: u32::from(delta.old_file().mode()),
+                new_mode: u32::from(delta.new_file().mode()),
+            });
+        }
+        Ok(out)
+    }
+
+    /// Merges `theirs` onto `ours` without a working tree. The commit's time is given, so that doing it
+    /// again makes the same commit.
+    pub fn merge(
+        &self,
+        ours: &Sha,
+        theirs: &Sha,
+        message: &str,
+        at: Millis,
+    ) -> Result<Merge, GitError> {
+        let repo = self.repo();
+        let find = |s: &Sha| repo.find_commit(oid(s)?).map_err(lib(format!("read {s}")));
+        let (our, their) = (find(ours)?, find(theirs)?);
+        let mut index = repo.merge_commits(&our, &their, None).map_err(lib("merge"))?;
+        if index.has_conflicts() {
+            let mut paths = Vec::new();
+            for conflict in index.conflicts().map_err(lib("read the conflicts"))? {
+                let conflict = conflict.map_err(lib("read the conflicts"))?;
+                let side = conflict.our.or(conflict.their).or(conflict.ancestor);
+                paths.extend(side.map(|e| String::from_utf8_lossy(&e.path).into_owned()));
+            }
+            paths.sort();
+            paths.dedup();
+            return Ok(Merge::Conflict(paths));
+        }
+        let tree_id = index.write_tree_to(&repo).map_err(lib("write the merged tree"))?;
+        let tree = repo.find_tree(tree_id).map_err(lib("read the merged tree"))?;
+        let (author, committer) = self.signatures(&repo, at)?;
+        let commit = repo
+            .commit(None, &author, &committer, message, &tree, &[&our, &their])
+            .map_err(lib("write the merge commit"))?;
+        Ok(Merge::Clean { commit: sha(commit)?, tree: sha(tree_id)? })
+    }
+
+    /// Commits `tree` on `parent`.
+    pub fn commit_tree(
+        &self,
+        tree: &Sha,
+        parent: &Sha,
+        message: &str,
+        at: Millis,
+    ) -> Result<Sha, GitError> {
+        let repo = self.repo();
+        let tree = repo.find_tree(oid(tree)?).map_err(lib("read a tree"))?;
+        let parent = repo.find_commit(oid(parent)?).map_err(lib("read a commit"))?;
+        let (author, committer) = self.signatures(&repo, at)?;
+        let id = repo
+            .commit(None, &author, &committer, message, &tree, &[&parent])
+            .map_err(lib("write a commit"))?;
+        sha(id)
+    }
+
+    /// Author and committer: the GIT_* environment, then git's configuration, then our own name.
+    pub(super) fn signatures(
+        &self,
+        repo: &Repository,
+        at: Millis,
+    ) -> Result<(Signature<'static>, Signature<'static>), GitError> {
+        let config = repo.config().and_then(|mut c| c.snapshot()).ok();
+        let configured = |key: &str| {
+            config
+                .as_ref()
+                .and_then(|c| c.get_str(key).ok().map(str::to_owned))
+                .filter(|v| !v.is_empty())
+        };
+        #[expect(clippy::disallowed_methods, reason = "git's own variables belong to git's owner")]
+        let variable = |key: String| std::env::var(key).ok().filter(|v| !v.is_empty());
+        let who = |role: &str| {
+            let name = variable(format!("GIT_{role}_NAME"))
+                .or_else(|| configured("user.name"))
+                .unwrap_or_else(|| "slimductor".to_owned());
+            let mail = variable(format!("GIT_{role}_EMAIL"))
+                .or_else(|| configured("user.email"))
+                .unwrap_or_else(|| "slimductor@localhost".to_owned());
+            let clean = |s: String| s.replace(['<', '>', '\n', '\0'], "");
+            let time = Time::new(at.div_euclid(1000), 0);
+            Signature::new(&clean(name), &clean(mail), &time).map_err(lib("name the author"))
+        };
+        Ok((who("AUTHOR")?, who("COMMITTER")?))
+    }
+}

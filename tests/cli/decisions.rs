@@ -1,0 +1,199 @@
+//! What a person may decide, and what is asked before a run starts.
+
+use super::sandbox::{Sandbox, plan, task, wait_for_line};
+
+fn fails_until(flag: &std::path::Path) -> String {
+    let work = format!("test -e {} && echo a > a", flag.display());
+    plan(&[
+        task("a", &[], "a", &work)
+            .replace("    files_write", "    max_attempts: 1\n    files_write"),
+        task("b", &["a"], "b", "echo b > b"),
+        task("c", &[], "c", "echo c > c"),
+    ])
+}
+
+#[test]
+fn retry_tries_again_and_the_run_goes_on_to_its_end() {
+    let s = Sandbox::new();
+    let flag = s.outside("flag");
+    s.run_plan(&fails_until(&flag), &[]).exits(5);
+    // Nothing was decided: the question stands.
+    s.run(&["resume"]).exits(5);
+    std::fs::write(&flag, "").unwrap();
+    s.run(&["retry", "a"]).exits(0);
+    s.run(&["resume"]).exits(0);
+    assert_eq!((s.read("a"), s.read("b"), s.read("c")), ("a\n".into(), "b\n".into(), "c\n".into()));
+    s.assert_nothing_is_left();
+    assert!(!s.root().join(".orchestrator/escalation-report.md").exists());
+    s.run(&["retry", "a"]).exits(2);
+}
+
+#[test]
+fn skip_leaves_out_a_task_and_what_needs_it() {
+    let s = Sandbox::new();
+    s.run_plan(&fails_until(&s.outside("never")), &[]).exits(5);
+    s.run(&["skip", "a"]).exits(0);
+    s.run(&["resume"]).exits(0);
+    let states = s.states();
+    assert_eq!((states["a"].0.as_str(), states["b"].0.as_str()), ("skipped", "skipped"));
+    assert_eq!(s.read("c"), "c\n");
+    assert!(!s.root().join("b").exists());
+}
+
+#[test]
+fn an_answer_to_an_older_attempt_answers_nothing() {
+    let s = Sandbox::new();
+    let flag = s.outside("flag");
+    s.run_plan(&fails_until(&flag), &[]).exits(5);
+    s.run(&["retry", "a"]).exits(0);
+    s.run(&["resume"]).exits(5);
+    let run = s.status()["run_id"].as_str().unwrap().to_owned();
+    // A copy of the answer about attempt 1 comes late; the task stands at attempt 2.
+    s.write(
+        &format!(".orchestrator/runs/{run}/answers/late.json"),
+        r#"{"choice": "retry", "task": "a", "attempt": 1}"#,
+    );
+    s.run(&["resume"]).exits(5);
+    assert_eq!(s.status()["tasks"][0]["attempt"], 2);
+    assert!(!s.root().join(format!(".orchestrator/runs/{run}/answers/late.json")).exists());
+}
+
+#[test]
+fn abort_leaves_the_repository_as_it_was_but_for_recovery_branches() {
+    let s = Sandbox::new();
+    let before = s.git(&["rev-parse", "main"]);
+    s.run_plan(&fails_until(&s.outside("never")), &[]).exits(5);
+    s.run(&["abort"]).exits(0);
+    assert_eq!(s.status()["phase"], "aborted");
+    assert_eq!(s.git(&["rev-parse", "main"]), before);
+    assert!(!s.root().join(".worktrees").exists());
+    let branches = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
+    assert!(branches.lines().all(|b| b.contains("/recovery/")), "{branches}");
+    s.run(&["abort"]).exits(2);
+}
+
+#[test]
+fn abort_while_workers_run_ends_them_and_keeps_what_they_wrote() {
+    let s = Sandbox::new();
+    let started = s.fifo("started");
+    let work = format!("echo half > a; echo go > {}; sleep 600", started.display());
+    s.write("tasks.yaml", &plan(&[task("a", &[], "a", &work)]));
+    let mut child = s.start(&["run", "--backend", "process"]);
+    assert_eq!(std::fs::read_to_string(&started).unwrap(), "go\n");
+    s.run(&["abort"]).exits(0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    s.assert_no_process();
+    let kept = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
+    assert_eq!(s.git(&["show", &format!("{kept}:a")]), "half");
+    assert!(!s.root().join("a").exists());
+}
+
+#[test]
+fn a_risky_plan_needs_a_person() {
+    let s = Sandbox::new();
+    let text = plan(&[
+        task("a", &[], "src/auth_secret_a", "mkdir -p src; echo a > src/auth_secret_a"),
+        task("b", &[], "prod/deploy", "mkdir -p prod; echo b > prod/deploy"),
+        task("c", &[], "billing", "echo c > billing"),
+    ]);
+    let refused = s.run_plan(&text, &["--yes"]).exits(5);
+    assert!(refused.err.contains("--approve"), "{}", refused.err);
+    assert!(!s.root().join(".orchestrator").exists());
+    s.run_plan(&text, &["--approve"]).exits(0);
+    let t = Sandbox::new();
+    let text = plan(&[
+        task("a", &[], "auth1", "echo a > auth1"),
+        task("b", &[], "auth2", "echo b > auth2"),
+    ]);
+    let refused = t.run_plan(&text, &[]).exits(5);
+    assert!(refused.err.contains("--yes"), "{}", refused.err);
+    t.run_plan(&text, &["--yes"]).exits(0);
+}
+
+#[test]
+fn an_agent_that_cannot_be_launched_is_refused_before_anything_is_made() {
+    let s = Sandbox::new();
+    let text = "tasks:\n  - {id: a, description: d, agent: claude, files_write: [a], verification: [{command: test -s a}]}\n";
+    let refused = s.run_plan(text, &[]).exits(7);
+    assert!(refused.err.contains("claude"), "{}", refused.err);
+    assert!(!s.root().join(".orchestrator").exists());
+}
+
+#[test]
+fn a_contract_that_is_not_committed_is_refused() {
+    let s = Sandbox::new();
+    s.write("contracts/c.py", "\"\"\"\nContract: C\nVersion: 1\n\"\"\"\n");
+    let mut text = plan(&[task("a", &[], "a", "cat contracts/c.py > a")
+        .replace("    files_write", "    contracts: [C]\n    files_write")]);
+    text.push_str("contracts: [{name: C, version: '1', file_path: contracts/c.py}]\n");
+    let refused = s.run_plan(&text, &[]).exits(3);
+    assert!(refused.err.contains("contract_uncommitted"), "{}", refused.err);
+    s.git(&["add", "contracts"]);
+    s.git(&["commit", "-qm", "contract"]);
+    s.run_plan(&text, &[]).exits(0);
+}
+
+#[test]
+fn a_target_that_moved_during_the_run_keeps_the_users_commit_and_is_gated_again() {
+    let s = Sandbox::new();
+    let (started, go) = (s.fifo("started"), s.fifo("go"));
+    let work = format!("echo > {}; read x < {}; echo a > a", started.display(), go.display());
+    let mut text = plan(&[task("a", &[], "a", &work)]);
+    let gates = s.outside("gates");
+    text.push_str(&format!(
+        "integration: {{final: [{{command: 'ls >> {}; test -s a'}}]}}\n",
+        gates.display()
+    ));
+    s.write("tasks.yaml", &text);
+    let child = s.start(&["run", "--backend", "process"]);
+    std::fs::read_to_string(&started).unwrap();
+    s.write("mine.txt", "mine\n");
+    s.git(&["add", "mine.txt"]);
+    s.git(&["commit", "-qm", "mine"]);
+    std::fs::write(&go, "\n").unwrap();
+    let ran = super::sandbox::ran(child.wait_with_output().unwrap()).exits(0);
+    assert!(ran.err.contains("moved"), "{}", ran.err);
+    assert_eq!((s.read("a"), s.read("mine.txt")), ("a\n".into(), "mine\n".into()));
+    // The second gate saw the tree that became the target.
+    assert!(std::fs::read_to_string(gates).unwrap().contains("mine.txt"));
+    s.assert_nothing_is_left();
+}
+
+#[test]
+fn a_checkout_with_changes_in_the_way_is_asked_about_and_nothing_is_lost() {
+    let s = Sandbox::new();
+    let before = s.git(&["rev-parse", "main"]);
+    s.write("README.md", "my edit\n");
+    let text = plan(&[task("a", &[], "README.md", "echo theirs > README.md")]);
+    let ran = s.run_plan(&text, &[]).exits(5);
+    assert!(ran.out.contains("changes in the way"), "{}", ran.out);
+    assert_eq!(s.read("README.md"), "my edit\n");
+    assert_eq!(s.git(&["rev-parse", "main"]), before);
+    s.git(&["checkout", "-q", "--", "README.md"]);
+    s.run(&["resume"]).exits(0);
+    assert_eq!(s.read("README.md"), "theirs\n");
+    // An untracked file in the way counts as well.
+    let t = Sandbox::new();
+    t.write("new.txt", "my own\n");
+    t.run_plan(&plan(&[task("a", &[], "new.txt", "echo theirs > new.txt")]), &[]).exits(5);
+    assert_eq!(t.read("new.txt"), "my own\n");
+}
+
+#[test]
+fn a_second_coordinator_and_an_overlapping_run_are_refused_and_a_disjoint_one_lands() {
+    let s = Sandbox::new();
+    let (started, go) = (s.fifo("started"), s.fifo("go"));
+    let work = format!("echo > {}; read x < {}; echo a > a", started.display(), go.display());
+    s.write("tasks.yaml", &plan(&[task("a", &[], "a", &work)]));
+    let mut child = s.start(&["run", "--backend", "process"]);
+    std::fs::read_to_string(&started).unwrap();
+    wait_for_line(&mut child, "start");
+    s.run(&["resume"]).exits(6);
+    let refused = s.run(&["run", "--backend", "process"]).exits(6);
+    assert!(refused.err.contains("also writes a"), "{}", refused.err);
+    s.write("other.yaml", &plan(&[task("b", &[], "b", "echo b > b")]));
+    s.run(&["run", "other.yaml", "--backend", "process"]).exits(0);
+    std::fs::write(&go, "\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!((s.read("a"), s.read("b")), ("a\n".into(), "b\n".into()));
+}

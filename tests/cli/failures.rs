@@ -1,0 +1,217 @@
+//! What does not pass does not land, and says why.
+
+use super::sandbox::{Sandbox, plan, task};
+
+/// A worker that strays, one whose check fails, one that exits 7, one that times out, and two good ones.
+fn bad_company() -> String {
+    let once = |t: String| t.replace("    files_write", "    max_attempts: 1\n    files_write");
+    plan(&[
+        once(task(
+            "strays",
+            &[],
+            "strays.txt",
+            "echo 1 > strays.txt; echo 2 > src/base.txt; echo 3 > other.txt",
+        )),
+        once(task("unproven", &[], "unproven.txt", "echo 1 > unproven.txt"))
+            .replace("test -s unproven.txt", "grep -q 2 unproven.txt"),
+        once(task("exits", &[], "exits.txt", "echo 1 > exits.txt; echo why >&2; exit 7")),
+        once(task("hangs", &[], "hangs.txt", "echo 1 > hangs.txt; sleep 600"))
+            .replace("    max_attempts", "    timeout: 300ms\n    max_attempts"),
+        task("good", &[], "good.txt", "echo good > good.txt"),
+        task("better", &["good"], "better.txt", "echo better > better.txt"),
+        task("needs", &["exits"], "needs.txt", "echo 1 > needs.txt"),
+    ])
+}
+
+#[test]
+fn each_bad_worker_has_its_category_and_the_target_is_untouched() {
+    let s = Sandbox::new();
+    let before = s.git(&["rev-parse", "main"]);
+    let ran = s.run_plan(&bad_company(), &[]).exits(5);
+    let states = s.states();
+    let expect = |task: &str, state: &str, category: &str| {
+        assert_eq!(states[task], (state.to_owned(), category.to_owned()), "{task}");
+    };
+    expect("strays", "failed", "boundary_violation");
+    expect("unproven", "failed", "logic_error");
+    expect("exits", "failed", "crash");
+    expect("hangs", "failed", "timeout");
+    expect("good", "merged", "");
+    expect("better", "merged", "");
+    expect("needs", "pending", "");
+    assert_eq!(s.git(&["rev-parse", "main"]), before);
+    assert_eq!(s.git(&["status", "--porcelain"]), "?? tasks.yaml");
+    let staging = s.status()["staging"]["branch"].as_str().unwrap().to_owned();
+    assert_eq!(
+        s.git(&["ls-tree", "-r", "--name-only", &staging]),
+        "README.md\nbetter.txt\ngood.txt\nsrc/base.txt"
+    );
+    let report = s.read(".orchestrator/escalation-report.md");
+    for word in [
+        "boundary_violation",
+        "src/base.txt",
+        "other.txt",
+        "logic_error",
+        "exit 7",
+        "why",
+        "timeout",
+        "slimductor retry",
+        "slimductor skip",
+        "slimductor abort",
+    ] {
+        assert!(report.contains(word), "{word} is missing:\n{report}");
+    }
+    assert!(ran.out.contains("escalation-report.md"), "{}", ran.out);
+    assert_eq!(s.status()["phase"], "waiting");
+    // Work is kept where a person can look at it.
+    assert!(s.root().join(".worktrees/exits/exits.txt").exists());
+    s.assert_no_process();
+}
+
+#[test]
+fn promote_landed_takes_the_rest_and_exits_4() {
+    let s = Sandbox::new();
+    let ran = s.run_plan(&bad_company(), &["--promote-landed"]).exits(4);
+    assert!(ran.out.contains("2 of 7 tasks landed"), "{}", ran.out);
+    assert_eq!(s.read("better.txt"), "better\n");
+    assert!(!s.root().join("strays.txt").exists() && !s.root().join("exits.txt").exists());
+    assert_eq!(s.read("src/base.txt"), "base\n");
+    let kept = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
+    for task in ["strays", "unproven", "exits", "hangs"] {
+        assert!(kept.contains(&format!("/recovery/{task}-1")), "{kept}");
+    }
+    assert!(!s.root().join(".worktrees").exists());
+    assert!(s.read(".orchestrator/escalation-report.md").contains("was promoted"));
+    // The same can be decided afterwards.
+    let t = Sandbox::new();
+    t.run_plan(&bad_company(), &[]).exits(5);
+    t.run(&["resume", "--promote-landed"]).exits(4);
+    assert_eq!(t.read("better.txt"), "better\n");
+}
+
+#[test]
+fn a_clean_exit_without_a_change_is_a_failure_unless_it_is_expected() {
+    let s = Sandbox::new();
+    let idle = task("idle", &[], "README.md", "echo nothing to do")
+        .replace("    files_write", "    max_attempts: 1\n    files_write");
+    s.run_plan(&plan(std::slice::from_ref(&idle)), &[]).exits(5);
+    assert_eq!(s.states()["idle"].1, "no_changes");
+    let t = Sandbox::new();
+    t.run_plan(
+        &plan(&[idle.replace("    files_write", "    expects_no_changes: true\n    files_write")]),
+        &[],
+    )
+    .exits(0);
+}
+
+#[test]
+fn a_change_that_was_committed_and_taken_back_is_no_change() {
+    let s = Sandbox::new();
+    let work = "git() { command git -c user.name=w -c user.email=w@w \"$@\"; }; echo x > other; git add -A; git commit -qm 1; git rm -q other; git commit -qm 2";
+    let t = task("a", &[], "a", work)
+        .replace("    files_write", "    max_attempts: 1\n    files_write");
+    s.run_plan(&plan(&[t]), &[]).exits(5);
+    assert_eq!(s.states()["a"].1, "no_changes");
+}
+
+#[test]
+fn committing_hides_nothing_from_the_boundary() {
+    let s = Sandbox::new();
+    let work = "git() { command git -c user.name=w -c user.email=w@w \"$@\"; }; echo a > a; git mv README.md READ; chmod +x src/base.txt; git add -A; git commit -qm 1";
+    let t = task("a", &[], "a", work)
+        .replace("    files_write", "    max_attempts: 1\n    files_write");
+    s.run_plan(&plan(&[t]), &[]).exits(5);
+    assert_eq!(s.states()["a"].1, "boundary_violation");
+    let report = s.read(".orchestrator/escalation-report.md");
+    for path in ["deleted README.md", "added READ,", "changed src/base.txt"] {
+        assert!(report.contains(path), "{path}:\n{report}");
+    }
+}
+
+#[test]
+fn a_nested_repository_a_symlink_and_a_lockfile_are_refused() {
+    let s = Sandbox::new();
+    let work = "git init -q d/nested; git -C d/nested -c user.name=w -c user.email=w@w commit -q --allow-empty -m x; ln -s /etc/passwd d/link; echo x > d/Cargo.lock";
+    let t = task("a", &[], "d/", work)
+        .replace("test -s d/", "test -d d")
+        .replace("    files_write", "    max_attempts: 1\n    files_write");
+    s.run_plan(&plan(&[t]), &[]).exits(5);
+    let report = s.read(".orchestrator/escalation-report.md");
+    for word in ["nested repository d/nested", "symbolic link d/link", "Cargo.lock"] {
+        assert!(report.contains(word), "{word}:\n{report}");
+    }
+}
+
+#[test]
+fn the_next_attempt_is_told_what_was_wrong_with_the_last() {
+    let s = Sandbox::new();
+    let work = "if [ \"$SLIMDUCTOR_ATTEMPT\" = 1 ]; then echo wrong > a; else cp \"$SLIMDUCTOR_FINDINGS\" a; fi";
+    let t = task("a", &[], "a", work).replace("test -s a", "cat a; grep -q logic_error a");
+    let ran = s.run_plan(&plan(&[t]), &[]).exits(0);
+    assert!(ran.err.contains("attempt 2"), "{}", ran.err);
+    assert!(s.read("a").contains("> wrong"), "{}", s.read("a"));
+    s.assert_nothing_is_left();
+}
+
+#[test]
+fn a_task_that_breaks_the_merged_tree_is_blamed_and_the_others_land() {
+    let s = Sandbox::new();
+    let mut text = plan(&[
+        task("a", &[], "a", "echo a > a"),
+        task("b", &[], "b", "echo b > b")
+            .replace("    files_write", "    max_attempts: 1\n    priority: -1\n    files_write"),
+        task("c", &[], "c", "echo c > c")
+            .replace("    files_write", "    priority: -2\n    files_write"),
+    ]);
+    text.push_str("integration: {incremental: [{command: 'test ! -e a || test ! -e b'}]}\n");
+    s.run_plan(&text, &["--promote-landed"]).exits(4);
+    let states = s.states();
+    assert_eq!(states["b"], ("failed".to_owned(), "logic_error".to_owned()));
+    assert_eq!(states["a"].0, "merged");
+    assert_eq!(states["c"].0, "merged");
+}
+
+#[test]
+fn a_merge_conflict_goes_back_to_its_task_which_lands_on_the_new_tip() {
+    let s = Sandbox::new();
+    s.write("log", "start\n");
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "log"]);
+    let append = |id: &str| {
+        task(id, &[], id, &format!("echo {id} > {id}; echo {id} >> log"))
+            .replace("    files_write", "    files_append: [log]\n    files_write")
+    };
+    // Both start at once; the second to land meets the line of the first.
+    let (one, two) = (s.fifo("one"), s.fifo("two"));
+    let meet = |t: String, mine: &std::path::Path, other: &std::path::Path| {
+        let pair = format!(
+            "      if [ \"$SLIMDUCTOR_ATTEMPT\" = 1 ]; then (echo > {}) & read x < {}; fi\n      echo",
+            mine.display(),
+            other.display()
+        );
+        t.replacen("      echo", &pair, 1)
+    };
+    let text = plan(&[meet(append("a"), &one, &two), meet(append("b"), &two, &one)]);
+    let ran = s.run_plan(&text, &[]).exits(0);
+    assert!(ran.err.contains("merge_conflict"), "{}", ran.err);
+    let mut lines: Vec<String> = s.read("log").lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["a", "b", "start"]);
+}
+
+#[test]
+fn a_red_final_gate_asks_and_the_target_is_untouched() {
+    let s = Sandbox::new();
+    let before = s.git(&["rev-parse", "main"]);
+    let flag = s.outside("flag");
+    let mut text = plan(&[task("a", &[], "a", "echo a > a")]);
+    text.push_str(&format!("integration:\n  final:\n    - command: test -e {}\n    - {{command: 'false', required: false}}\n", flag.display()));
+    let ran = s.run_plan(&text, &[]).exits(5);
+    assert!(ran.out.contains("final gate is red"), "{}", ran.out);
+    assert_eq!(s.git(&["rev-parse", "main"]), before);
+    std::fs::write(flag, "").unwrap();
+    let ran = s.run(&["resume"]).exits(0);
+    assert!(ran.err.contains("not required"), "{}", ran.err);
+    assert_eq!(s.read("a"), "a\n");
+    s.assert_nothing_is_left();
+}
