@@ -289,6 +289,10 @@ pub struct Change {
     pub old_mode: u32,
     /// Git's file mode after; 0 when it no longer exists.
     pub new_mode: u32,
+    /// How many lines are new.
+    pub added: usize,
+    /// How many lines are gone.
+    pub removed: usize,
 }
 
 /// What happened to a path. A rename is a deletion and an addition: both ends are judged.

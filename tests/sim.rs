@@ -3,6 +3,14 @@
 //!
 //! `SLIMDUCTOR_SIM_SEEDS=1000 cargo test --release --test sim` runs the thousand of the promise.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that fails may say so by a panic, and does what users do"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -203,8 +211,14 @@ impl Sim<'_> {
                 } else {
                     format!("f{task}")
                 };
-                let change =
-                    Change { path, kind: ChangeKind::Added, old_mode: 0, new_mode: 0o100_644 };
+                let change = Change {
+                    path,
+                    kind: ChangeKind::Added,
+                    old_mode: 0,
+                    new_mode: 0o100_644,
+                    added: 1,
+                    removed: 0,
+                };
                 Product::Collected { head, changes: vec![change] }
             }
             Effect::Check { task, attempt } => {

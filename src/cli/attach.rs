@@ -29,6 +29,11 @@ pub fn attach(context: &mut Context, args: &AttachArgs) -> Result<Exit, Failure>
     let handle = Handle { dir: places.job(&job), job, title: format!("worker-{id}") };
     let backend = run::backend_of(&state, &places.root, context.exe.clone());
     let Some((mut command, _)) = backend.attach(&handle) else {
+        if backend.name() == "tmux" {
+            let why = crate::execute::projection::reason(&state, task, &state.tasks[task]);
+            return Err(Failure::new(Exit::Usage, format!("{id} has no session now: {why}"))
+                .hint(format!("`slimductor logs {id}` shows what it printed")));
+        }
         return Err(Failure::new(
             Exit::Usage,
             format!("{id} has no terminal ({} backend)", backend.name()),

@@ -14,6 +14,7 @@ use crate::execute::run;
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::git::Repo;
+use crate::store;
 use crate::types::{JobId, TaskId};
 
 /// Print a worker's output.
@@ -58,8 +59,13 @@ pub fn find_task(
 
 /// The command.
 pub fn logs(context: &mut Context, args: &LogsArgs) -> Result<Exit, Failure> {
-    let (state, places, task) = find_task(context, args.run.as_deref(), &args.task)?;
+    let (mut state, places, task) = find_task(context, args.run.as_deref(), &args.task)?;
     let id = state.plan.tasks[task].id.clone();
+    // To follow means to wait for the beginning as well, as long as somebody works on the run.
+    while args.follow && state.tasks[task].attempt == 0 && store::is_locked(&places.lock()) {
+        std::thread::sleep(Duration::from_millis(200));
+        state = run::read(&places.root, &places.run)?;
+    }
     let attempt = args.attempt.unwrap_or(state.tasks[task].attempt);
     let job = if args.checks { JobId::checks(&id, attempt) } else { JobId::worker(&id, attempt) };
     let dir = places.job(&job);

@@ -37,9 +37,12 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 2 usage · 3 plan or configuration invalid or missing · 4 over, and some tasks did
-not land · 5 waits for a person · 6 another slimductor holds the run · 7 the environment lacks
-something · 8 journal unreadable · 130 interrupted, `resume` goes on · 1 a bug in slimductor";
+Exit codes:
+  0  done                                5  waits for a person
+  1  a bug in slimductor                 6  another slimductor holds the run
+  2  usage                               7  the environment lacks something
+  3  plan or configuration invalid       8  the journal is unreadable
+  4  over, and some tasks did not land   130  interrupted; `resume` goes on";
 
 /// Flags that work everywhere.
 #[derive(Debug, Clone, Args)]
@@ -127,7 +130,7 @@ pub fn main() -> ExitCode {
     }
     #[expect(clippy::disallowed_methods, reason = "the environment is read once, here")]
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    let manner = Manner::new(cli.global.json, cli.global.quiet, no_colour);
+    let manner = Manner::new(cli.global.json, cli.global.quiet, cli.global.verbose, no_colour);
     let mut output = Output::new(manner);
     let env = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -142,7 +145,15 @@ pub fn main() -> ExitCode {
     };
     let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("slimductor"));
     let mut context = Context { global: cli.global, dir, env, exe, output };
-    let result = dispatch(&mut context, cli.command);
+    let command = cli.command;
+    // A panic is our own bug, and says so with the code that stands for it.
+    let result =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&mut context, command)))
+            .unwrap_or_else(|_| {
+                Err(Failure::new(Exit::Bug, "this is a bug in slimductor").hint(
+                    "please report what stands above; nothing recorded is lost, `resume` goes on",
+                ))
+            });
     output = context.output;
     output.end_bars();
     match result {
@@ -184,7 +195,7 @@ fn wrapper(dir: &std::path::Path) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::new(Exit::Environment, error.to_string());
-            Output::new(Manner::new(false, false, true)).failure(&failure);
+            Output::new(Manner::new(false, false, false, true)).failure(&failure);
             ExitCode::from(failure.exit.code())
         }
     }

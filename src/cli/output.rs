@@ -18,6 +18,8 @@ pub struct Manner {
     pub json: bool,
     /// Nothing on stderr but errors.
     pub quiet: bool,
+    /// Every record of a run, not only those that matter to most.
+    pub verbose: bool,
     /// Colour on stderr.
     pub colour: bool,
     /// Progress bars on stderr.
@@ -26,9 +28,15 @@ pub struct Manner {
 
 impl Manner {
     /// From the flags, and what stdout and stderr are. `no_colour` is whether NO_COLOR is set.
-    pub fn new(json: bool, quiet: bool, no_colour: bool) -> Manner {
+    pub fn new(json: bool, quiet: bool, verbose: bool, no_colour: bool) -> Manner {
         let terminal = std::io::stderr().is_terminal();
-        Manner { json, quiet, colour: terminal && !no_colour, bars: terminal && !json && !quiet }
+        Manner {
+            json,
+            quiet,
+            verbose,
+            colour: terminal && !no_colour,
+            bars: terminal && !json && !quiet,
+        }
     }
 }
 

@@ -206,8 +206,9 @@ fn summary(analysis: &Analysis) -> String {
         }
         rows.push(vec![format!("  wave {}", n + 1), text]);
     }
-    let mut out =
-        format!("the plan is valid: {} tasks in {} waves\n", analysis.tasks, analysis.waves.len());
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (tasks, waves) = (many(analysis.tasks, "task"), many(analysis.waves.len(), "wave"));
+    let mut out = format!("the plan is valid: {tasks} in {waves}\n");
     out.push_str(&columns(&rows));
     let path = analysis.critical_path.get(..12).unwrap_or(&analysis.critical_path);
     let more = if analysis.critical_path.len() > 12 { " …" } else { "" };

@@ -14,8 +14,14 @@ pub fn show(output: &mut Output, record: &Record, state: &RunState) {
         output.json(&line(record, state), true);
         return;
     }
-    if let Some(text) = describe(&record.event, state) {
-        output.note(&text);
+    match describe(&record.event, state) {
+        Some(text) => output.note(&text),
+        None if output.manner.verbose => {
+            let value = line(record, state);
+            let word = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+            output.note(format!("·        {} {}", word("type"), word("task")).trim_end());
+        }
+        None => {}
     }
     if output.manner.bars {
         bars(output, state);
@@ -112,7 +118,8 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
                 Choice::Skip => "skip",
                 Choice::Abort => "abort",
             };
-            format!("answer   {word} {}", task.as_ref().map_or("", TaskId::as_str))
+            let task = task.as_ref().map_or("", TaskId::as_str);
+            format!("answer   {word} {task}").trim_end().to_owned()
         }
         Event::Escalated { reason } => format!("WAITS    {reason}"),
         Event::RunStarted { .. }

@@ -355,7 +355,8 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
     let mut taken: HashSet<Slot> = state.tasks.iter().filter_map(|t| t.slot).collect();
     let mut events = Vec::new();
     for task in ready.into_iter().take(room) {
-        let Some(slot) = (0..).find(|s| !taken.contains(s)) else { break };
+        let own = state.tasks[task].slot;
+        let Some(slot) = own.or_else(|| (0..).find(|s| !taken.contains(s))) else { break };
         taken.insert(slot);
         events.push(Event::AttemptStarted {
             task: state.plan.tasks[task].id.clone(),

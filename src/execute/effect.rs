@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::backend::{Backend, BackendError};
 use super::brief::{self, Surroundings};
+use super::cleanup;
 use super::decide::{self, Effect, Product, Trouble};
-use super::job::{self, Probe, Spec};
+use super::job::{self, Spec};
 use super::state::{RunState, Step};
 use super::watch::Hub;
 use super::worktree::Places;
@@ -78,6 +79,12 @@ pub(super) fn perform(
             };
             let path = places.slot(slot);
             store::make_dir(&places.indices())?;
+            let retried = run.attempts_before > 0 && run.attempt == run.attempts_before + 1;
+            let edited = if retried { cleanup::edited(repo, places, run, state.at)? } else { None };
+            if let Some(edited) = edited {
+                let branch = format!("{}-edited", state.recovery_branch(id, run.attempts_before));
+                repo.set_branch(&branch, &edited, "slimductor: keep what a person edited")?;
+            }
             repo.prepare_worktree(&path, base, &places.slot_index(slot))?;
             store::link(Path::new(path.file_name().unwrap_or_default()), &places.task_link(id))?;
             Ok(Product::Nothing)
@@ -111,12 +118,13 @@ pub(super) fn perform(
             let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
             let commit =
                 stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
-            let swap = repo.swap_branch(
-                &state.staging_branch(),
-                Some(&stage.base),
-                commit,
-                "slimductor: land",
-            )?;
+            let branch = state.staging_branch();
+            let swap = repo.swap_branch(&branch, Some(&stage.base), commit, "slimductor: land")?;
+            if let (Swap::Done, Some(task)) = (&swap, stage.task) {
+                let id = &state.plan.tasks[task].id;
+                repo.delete_branch(&state.task_branch(id))?;
+                cleanup::unlink(places, id)?;
+            }
             Ok(Product::Swapped(swap))
         }
         Effect::Promote { to } => {
@@ -143,7 +151,7 @@ pub(super) fn perform(
             }
             Ok(Product::Merged(merge))
         }
-        Effect::CleanUp => clean_up(shared, state),
+        Effect::CleanUp => cleanup::clean_up(shared, state),
         Effect::DropAnswer { id } => {
             store::remove(&places.answers().join(format!("{id}.json")))?;
             Ok(Product::Nothing)
@@ -194,79 +202,6 @@ pub(super) fn commit_slot(
         Some(own) if repo.tree_of(&own)? == tree => Ok(own),
         own => Ok(repo.commit_tree(&tree, own.as_ref().unwrap_or(base), text, at)?),
     }
-}
-
-/// Ends and removes what the run made. Work that did not land stays on recovery branches.
-pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, EffectError> {
-    let (repo, places) = (&shared.repo, &shared.places);
-    let mut kept = Vec::new();
-    if state.aborting {
-        for dir in places.jobs_on_disk() {
-            if !matches!(job::probe(&dir)?, Probe::Ended(_)) {
-                job::stop(&dir)?;
-            }
-        }
-    }
-    shared.backend.forget(&places.jobs())?;
-    for (task, run) in state.tasks.iter().enumerate() {
-        let id = &state.plan.tasks[task].id;
-        if run.step == Step::Merged {
-            for attempt in run.discarded.keys() {
-                repo.delete_branch(&state.recovery_branch(id, *attempt))?;
-            }
-        } else {
-            let mut unmerged = run.discarded.clone();
-            if let Some(head) = &run.head {
-                unmerged.insert(run.attempt, head.clone());
-            } else if let (Some(slot), Some(base), true) = (run.slot, &run.base, run.is_active()) {
-                // A worker that was cut down: what it had written is kept.
-                if places.slot_index(slot).exists() && places.slot(slot).exists() {
-                    let text = message::work(
-                        &state.header.run_id,
-                        id,
-                        run.attempt,
-                        &state.plan.tasks[task].description,
-                    );
-                    unmerged.insert(
-                        run.attempt,
-                        commit_slot(repo, places, slot, base, &text, state.at)?,
-                    );
-                }
-            }
-            for (attempt, head) in unmerged {
-                if state.staging.as_ref().is_some_and(|s| repo.contains(s, &head).unwrap_or(false))
-                {
-                    continue;
-                }
-                let branch = state.recovery_branch(id, attempt);
-                repo.set_branch(&branch, &head, "slimductor: keep work that did not land")?;
-                kept.push(branch);
-            }
-        }
-        repo.delete_branch(&state.task_branch(id))?;
-        if std::fs::read_link(places.task_link(id)).is_ok_and(|to| places.is_ours(&to)) {
-            store::remove(&places.task_link(id))?;
-        }
-    }
-    for path in places.worktrees_on_disk() {
-        repo.remove_worktree(&path)?;
-    }
-    store::remove_dir(&places.indices())?;
-    store::remove_empty_dir(&places.worktrees());
-    let landed = state.promoted.is_none() && !state.aborting && state.gated.is_some();
-    if landed {
-        kept.push(state.staging_branch());
-    } else if state.aborting && state.tasks.iter().any(|t| t.step == Step::Merged) {
-        if let Some(staging) = &state.staging {
-            let branch = format!("slimductor/{}/recovery/staging", state.header.run_id);
-            repo.set_branch(&branch, staging, "slimductor: keep what had landed")?;
-            kept.push(branch);
-        }
-        repo.delete_branch(&state.staging_branch())?;
-    } else {
-        repo.delete_branch(&state.staging_branch())?;
-    }
-    Ok(Product::CleanedUp { kept })
 }
 
 /// What the job of an effect is to do, and the name that people see.

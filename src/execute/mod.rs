@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod brief;
+mod cleanup;
 pub mod decide;
 mod effect;
 pub mod engine;
@@ -11,8 +12,10 @@ pub mod journal;
 mod outcome;
 mod process_tree;
 pub mod projection;
+mod query;
 pub mod run;
 pub mod state;
+pub mod task_run;
 mod watch;
 pub mod worktree;
 pub mod world;

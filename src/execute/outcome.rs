@@ -82,9 +82,13 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
             Event::Promoted { from: state.target_tip.clone(), to: to.clone() }
         }
         (Effect::Promote { .. }, Product::Promoted(FastForward::Dirty { checkout, message })) => {
+            // Git names the files on lines that begin with a tab.
+            let files: Vec<&str> =
+                message.lines().filter(|l| l.starts_with('\t')).map(str::trim).collect();
             let first = message.lines().next().unwrap_or("").trim_start_matches("error: ");
+            let what = if files.is_empty() { first.to_owned() } else { files.join(", ") };
             Event::PromotionBlocked {
-                reason: format!("{} has changes in the way: {first}", checkout.display()),
+                reason: format!("{} has changes in the way: {what}", checkout.display()),
                 help: "commit or stash them, then `slimductor resume`".to_owned(),
             }
         }

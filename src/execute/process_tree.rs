@@ -86,6 +86,11 @@ fn signal_all(pids: &[u32], signal: Signal) {
     }
 }
 
+/// Whether a process of this number runs (a zombie does not).
+pub fn is_alive(pid: u32) -> bool {
+    table().get(&pid).is_some_and(|(_, state)| *state != 'Z' && *state != 'X')
+}
+
 /// Asks a wrapper to end its job.
 pub fn terminate(wrapper: u32) {
     signal_all(&[wrapper], Signal::TERM);

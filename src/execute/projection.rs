@@ -224,6 +224,7 @@ pub fn reason(state: &RunState, task: usize, run: &TaskRun) -> String {
             Some(_) => "at the gate".to_owned(),
             None => "waits in the queue".to_owned(),
         },
+        Step::Merged if state.promoted.is_some() => format!("in {}", state.header.target),
         Step::Merged => "in staging".to_owned(),
         Step::Failed => {
             let first = run.findings.first().map_or("", |f| f.message.as_str());

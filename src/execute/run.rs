@@ -14,6 +14,7 @@ use super::decide::Limits;
 use super::engine::{self, EngineError};
 use super::event::{Approval, Event, Outcome, Record, Settings};
 use super::journal::{self, Journal, JournalError};
+use super::process_tree;
 use super::projection;
 use super::state::{IllegalRecord, RunState};
 use super::worktree::{EXCLUDED, Places, runs_dir};
@@ -25,6 +26,9 @@ use crate::plan::{self, Facts, Plan};
 use crate::store::{self, Lock, Mode, StoreError};
 use crate::types::{RunId, Sha};
 
+/// How long the lock of a dead coordinator is waited for: tries and the pause between them.
+const DYING_TRIES: u32 = 100;
+const DYING_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// The wait before the first retry of a crash or timeout.
 pub const BACKOFF_MS: u64 = 1_000;
 
@@ -295,9 +299,20 @@ pub fn hold(root: &Path, run: &RunId) -> Result<Held, RunError> {
     if !places.journal().exists() {
         return Err(RunError::Unknown(run.to_string()));
     }
-    let Some(mut lock) = Lock::try_take(&places.lock())? else {
+    let mut tries = 0;
+    let mut lock = loop {
+        if let Some(lock) = Lock::try_take(&places.lock())? {
+            break lock;
+        }
         let holder = std::fs::read_to_string(places.lock()).unwrap_or_default();
-        return Err(RunError::Held { run: run.clone(), holder: holder.trim().to_owned() });
+        let pid = holder.split_whitespace().nth(1).and_then(|p| p.parse().ok());
+        // The kernel frees the lock of a killed process a moment after the process is gone.
+        let dying = pid.is_some_and(|pid| !process_tree::is_alive(pid)) && tries < DYING_TRIES;
+        if !dying {
+            return Err(RunError::Held { run: run.clone(), holder: holder.trim().to_owned() });
+        }
+        tries += 1;
+        std::thread::sleep(DYING_PAUSE);
     };
     lock.describe(&format!("pid {} since {}", std::process::id(), world::present()))?;
     let (journal, records) = Journal::open(&places.journal())?;

@@ -1,144 +1,12 @@
 //! The state of a run, and the one fold that makes it out of events. Pure; knows no clock and no disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+pub use super::task_run::{Stage, StageStep, Step, TaskRun};
 
 use super::event::{Choice, Event, Outcome, Record, Settings, kind_of};
 use crate::plan::Plan;
-use crate::types::{Attempt, Category, Finding, Millis, RunId, Sha, Slot, StageNumber, TaskId};
-
-/// Where one task stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Not started, or waiting for its next attempt.
-    Pending,
-    /// Its worktree is being made.
-    Preparing,
-    /// Its worker runs.
-    Working,
-    /// What the worker left is to be committed and compared.
-    Collecting,
-    /// Its verification commands run.
-    Checking,
-    /// All evidence is in; the verdict is due.
-    Judging,
-    /// Verified; in the queue or at the gate.
-    Queued,
-    /// In staging.
-    Merged,
-    /// Out of attempts.
-    Failed,
-    /// Left out by a person.
-    Skipped,
-}
-
-/// One task of a run.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are named by the events that set them")]
-pub struct TaskRun {
-    pub step: Step,
-    /// The number of the current or last attempt; 0 before the first.
-    pub attempt: Attempt,
-    /// The attempt number from which max_attempts is counted; a person's `retry` raises it.
-    pub attempts_before: Attempt,
-    pub slot: Option<Slot>,
-    pub base: Option<Sha>,
-    /// The commit that holds the attempt's work; on the task's branch.
-    pub head: Option<Sha>,
-    /// Whether the work differs from its base.
-    pub files: usize,
-    pub findings: Vec<Finding>,
-    pub failure: Option<Category>,
-    pub retry_at: Option<Millis>,
-    pub merged: Option<Sha>,
-    /// Heads of attempts that did not pass, by attempt.
-    pub discarded: BTreeMap<Attempt, Sha>,
-    /// When the current attempt began, ms.
-    pub started_at: Option<Millis>,
-    /// When the last event about it was written, ms.
-    pub updated_at: Option<Millis>,
-    /// When the current attempt's worker ended, ms: the time of its commit.
-    pub worker_ended_at: Option<Millis>,
-    /// The place in the order of verification, for the queue.
-    pub verified_seq: u64,
-    /// The skipped task that it depends on, when it was left out because of that.
-    pub skipped_with: Option<usize>,
-}
-
-impl TaskRun {
-    fn new() -> TaskRun {
-        TaskRun {
-            step: Step::Pending,
-            attempt: 0,
-            attempts_before: 0,
-            slot: None,
-            base: None,
-            head: None,
-            files: 0,
-            findings: Vec::new(),
-            failure: None,
-            retry_at: None,
-            merged: None,
-            discarded: BTreeMap::new(),
-            started_at: None,
-            updated_at: None,
-            worker_ended_at: None,
-            verified_seq: 0,
-            skipped_with: None,
-        }
-    }
-
-    /// Whether it takes up a place among the parallel tasks.
-    pub fn is_active(&self) -> bool {
-        matches!(
-            self.step,
-            Step::Preparing | Step::Working | Step::Collecting | Step::Checking | Step::Judging
-        )
-    }
-
-    /// The state's word in `status` and reports.
-    pub fn word(&self) -> &'static str {
-        match self.step {
-            Step::Pending => "pending",
-            Step::Preparing | Step::Working => "executing",
-            Step::Collecting | Step::Checking | Step::Judging => "completed",
-            Step::Queued => "verified",
-            Step::Merged => "merged",
-            Step::Failed => "failed",
-            Step::Skipped => "skipped",
-        }
-    }
-}
-
-/// How far a tree at the gate has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StageStep {
-    /// To be merged.
-    Building,
-    /// To be put into the gate's worktree.
-    Preparing,
-    /// Its commands run.
-    Checking,
-    /// Green: staging is to move there (for the last stage: the target).
-    Green,
-    /// Red: the verdict is due.
-    Red,
-}
-
-/// A tree at the gate.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are named by the events that set them")]
-pub struct Stage {
-    pub number: StageNumber,
-    /// The task that is merged; `None` is the final gate on the staging tip.
-    pub task: Option<usize>,
-    pub base: Sha,
-    pub commit: Option<Sha>,
-    pub tree: Option<Sha>,
-    pub step: StageStep,
-    pub findings: Vec<Finding>,
-    /// When it was chosen, ms: the time of its merge commit.
-    pub started_at: Millis,
-}
+use crate::types::{Category, Finding, Millis, RunId, Sha, StageNumber, TaskId};
 
 /// What the first record says.
 #[derive(Debug, Clone)]
@@ -431,9 +299,9 @@ impl RunState {
                 self.promoted = Some(to.clone());
                 self.target_tip = to.clone();
             }
-            Event::PromotionBlocked { reason, .. } => {
+            Event::PromotionBlocked { reason, help } => {
                 self.target_moved = None;
-                self.promotion_blocked = Some(reason.clone());
+                self.promotion_blocked = Some(format!("{reason}; {help}"));
             }
             Event::TargetMoved { to } => self.target_moved = Some((to.clone(), at)),
             Event::TargetMerged { target, commit } => {
@@ -452,8 +320,8 @@ impl RunState {
                     (Choice::Abort, _) => self.aborting = true,
                     (Choice::Retry, Some(task)) => {
                         let run = self.task_at(record, task, &[Step::Failed, Step::Skipped])?;
+                        // Its worktree stays its own: a person may have edited there.
                         run.step = Step::Pending;
-                        run.slot = None;
                         run.retry_at = None;
                         run.skipped_with = None;
                         run.attempts_before = run.attempt;
@@ -470,7 +338,6 @@ impl RunState {
                     (Choice::Skip, Some(task)) => {
                         let run = self.task_at(record, task, &[Step::Pending, Step::Failed])?;
                         run.step = Step::Skipped;
-                        run.slot = None;
                         self.skip_dependants(task);
                     }
                     (Choice::Retry | Choice::Skip, None) => {
@@ -496,7 +363,6 @@ impl RunState {
             let run = &mut self.tasks[next];
             if matches!(run.step, Step::Pending | Step::Failed) {
                 run.step = Step::Skipped;
-                run.slot = None;
                 run.skipped_with = Some(root);
                 todo.extend(self.plan.order.dependants[next].iter().copied());
             }
@@ -543,60 +409,5 @@ impl RunState {
         if let Some(index) = self.plan.index_of(task) {
             self.tasks[index].updated_at = Some(at);
         }
-    }
-
-    /// Whether the coordinator has nothing more to do: the run ended, or waits for a person.
-    pub fn is_over(&self) -> bool {
-        self.outcome.is_some() || self.waiting.is_some()
-    }
-
-    /// Whether everything that `task` depends on is in staging.
-    pub fn is_ready(&self, task: usize) -> bool {
-        self.plan.order.dependencies[task].iter().all(|&d| self.tasks[d].step == Step::Merged)
-    }
-
-    /// The nearest thing that `task` waits for and that will not come by itself.
-    pub fn stuck_on(&self, task: usize) -> Option<usize> {
-        let mut todo = self.plan.order.dependencies[task].clone();
-        let mut seen = BTreeSet::new();
-        while let Some(d) = todo.pop() {
-            if self.tasks[d].step == Step::Failed {
-                return Some(d);
-            }
-            if seen.insert(d) && self.tasks[d].step == Step::Pending {
-                todo.extend(self.plan.order.dependencies[d].iter().copied());
-            }
-        }
-        None
-    }
-
-    /// The phase's word in `status`.
-    pub fn phase(&self) -> &'static str {
-        match (self.outcome, &self.waiting) {
-            (Some(Outcome::Done), _) => "done",
-            (Some(Outcome::Partial), _) => "failed",
-            (Some(Outcome::Aborted), _) => "aborted",
-            (None, Some(_)) => "waiting",
-            (None, None) if self.seq <= 1 => "planning",
-            (None, None) => {
-                let busy = self.tasks.iter().any(|t| t.is_active() || t.step == Step::Pending);
-                if busy { "executing" } else { "integrating" }
-            }
-        }
-    }
-
-    /// The name of the run's staging branch.
-    pub fn staging_branch(&self) -> String {
-        format!("slimductor/{}/staging", self.header.run_id)
-    }
-
-    /// The name of a task's branch.
-    pub fn task_branch(&self, task: &TaskId) -> String {
-        format!("slimductor/{}/task/{task}", self.header.run_id)
-    }
-
-    /// The name of the branch that keeps an attempt's work that did not pass.
-    pub fn recovery_branch(&self, task: &TaskId, attempt: Attempt) -> String {
-        format!("slimductor/{}/recovery/{task}-{attempt}", self.header.run_id)
     }
 }

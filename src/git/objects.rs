@@ -19,7 +19,7 @@ impl Repo {
             .diff_tree_to_tree(Some(&tree(base)?), Some(&tree(head)?), Some(&mut options))
             .map_err(lib("compare two trees"))?;
         let mut out = Vec::new();
-        for delta in diff.deltas() {
+        for (n, delta) in diff.deltas().enumerate() {
             let file = |f: git2::DiffFile<'_>| {
                 String::from_utf8_lossy(f.path_bytes().unwrap_or_default()).into_owned()
             };
@@ -34,11 +34,17 @@ impl Repo {
             };
             let side =
                 if kind == ChangeKind::Deleted { delta.old_file() } else { delta.new_file() };
+            // Binary files have no lines; what cannot be read as text has none either.
+            let patch = git2::Patch::from_diff(&diff, n).ok().flatten();
+            let stats = patch.and_then(|p| p.line_stats().ok());
+            let (_, added, removed) = stats.unwrap_or_default();
             out.push(Change {
                 path: file(side),
                 kind,
                 old_mode: u32::from(delta.old_file().mode()),
                 new_mode: u32::from(delta.new_file().mode()),
+                added,
+                removed,
             });
         }
         Ok(out)

@@ -23,6 +23,7 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
     let appends =
         change.kind != ChangeKind::Deleted && task.files_append.iter().any(|p| p.matches(path));
     let shown = path.escape_debug();
+    let limit = usize::try_from(rules.churn_threshold_lines).unwrap_or(usize::MAX);
     let (message, help) = if let Some(rule) = rules.forbids(path) {
         (
             format!("{what} {shown}, which no task may touch ({rule})"),
@@ -37,6 +38,19 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
         (
             format!("{what} {shown}, which is not in files_write"),
             "leave it as it was, or add it to the task's files_write".to_owned(),
+        )
+    } else if appends && !owned && change.removed > 0 {
+        (
+            format!("changed {} old lines of {shown}, to which it may only add", change.removed),
+            "leave the old lines as they were".to_owned(),
+        )
+    } else if change.added + change.removed > limit && !task.allow_large_changes {
+        (
+            format!(
+                "changed {} lines of {shown}, more than {limit}",
+                change.added + change.removed
+            ),
+            "say `allow_large_changes: true` if that is right".to_owned(),
         )
     } else if change.new_mode == SYMLINK {
         (

@@ -1,5 +1,13 @@
 //! The real binary as users run it: real git, real processes, real tmux where it is installed, an empty HOME.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test that fails may say so by a panic, and does what users do"
+)]
+
 mod crash;
 mod decisions;
 mod demo;

@@ -1,0 +1,65 @@
+//! Questions to the state of a run: derived, never stored. Pure.
+
+use std::collections::BTreeSet;
+
+use super::event::Outcome;
+use super::state::RunState;
+use super::task_run::Step;
+use crate::types::{Attempt, TaskId};
+
+impl RunState {
+    /// Whether the coordinator has nothing more to do: the run ended, or waits for a person.
+    pub fn is_over(&self) -> bool {
+        self.outcome.is_some() || self.waiting.is_some()
+    }
+
+    /// Whether everything that `task` depends on is in staging.
+    pub fn is_ready(&self, task: usize) -> bool {
+        self.plan.order.dependencies[task].iter().all(|&d| self.tasks[d].step == Step::Merged)
+    }
+
+    /// The nearest thing that `task` waits for and that will not come by itself.
+    pub fn stuck_on(&self, task: usize) -> Option<usize> {
+        let mut todo = self.plan.order.dependencies[task].clone();
+        let mut seen = BTreeSet::new();
+        while let Some(d) = todo.pop() {
+            if self.tasks[d].step == Step::Failed {
+                return Some(d);
+            }
+            if seen.insert(d) && self.tasks[d].step == Step::Pending {
+                todo.extend(self.plan.order.dependencies[d].iter().copied());
+            }
+        }
+        None
+    }
+
+    /// The phase's word in `status`.
+    pub fn phase(&self) -> &'static str {
+        match (self.outcome, &self.waiting) {
+            (Some(Outcome::Done), _) => "done",
+            (Some(Outcome::Partial), _) => "failed",
+            (Some(Outcome::Aborted), _) => "aborted",
+            (None, Some(_)) => "waiting",
+            (None, None) if self.seq <= 1 => "planning",
+            (None, None) => {
+                let busy = self.tasks.iter().any(|t| t.is_active() || t.step == Step::Pending);
+                if busy { "executing" } else { "integrating" }
+            }
+        }
+    }
+
+    /// The name of the run's staging branch.
+    pub fn staging_branch(&self) -> String {
+        format!("slimductor/{}/staging", self.header.run_id)
+    }
+
+    /// The name of a task's branch.
+    pub fn task_branch(&self, task: &TaskId) -> String {
+        format!("slimductor/{}/task/{task}", self.header.run_id)
+    }
+
+    /// The name of the branch that keeps an attempt's work that did not pass.
+    pub fn recovery_branch(&self, task: &TaskId, attempt: Attempt) -> String {
+        format!("slimductor/{}/recovery/{task}-{attempt}", self.header.run_id)
+    }
+}
