@@ -39,6 +39,10 @@ impl Hub {
         let shared = waiting.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
+            // Looking at a file is an event as well: it would wake us to look again.
+            if event.kind.is_access() {
+                return;
+            }
             let waiting = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for path in &event.paths {
                 match path.parent().and_then(|dir| waiting.get(dir)) {

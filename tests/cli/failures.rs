@@ -164,7 +164,8 @@ fn a_task_that_breaks_the_merged_tree_is_blamed_and_the_others_land() {
             .replace("    files_write", "    priority: -2\n    files_write"),
     ]);
     text.push_str("integration: {incremental: [{command: 'test ! -e a || test ! -e b'}]}\n");
-    s.run_plan(&text, &["--promote-landed"]).exits(4);
+    // One at a time, by priority: `a` is at the gate before `b` is there.
+    s.run_plan(&text, &["--promote-landed", "-j", "1"]).exits(4);
     let states = s.states();
     assert_eq!(states["b"], ("failed".to_owned(), "logic_error".to_owned()));
     assert_eq!(states["a"].0, "merged");
