@@ -186,7 +186,7 @@ fn a_merge_conflict_goes_back_to_its_task_which_lands_on_the_new_tip() {
     let (one, two) = (s.fifo("one"), s.fifo("two"));
     let meet = |t: String, mine: &std::path::Path, other: &std::path::Path| {
         let pair = format!(
-            "      if [ \"$SLIMDUCTOR_ATTEMPT\" = 1 ]; then (echo > {}) & read x < {}; fi\n      echo",
+            "      if [ \"$SLIMDUCTOR_ATTEMPT\" = 1 ]; then (echo > {}) & read x < {}; wait; fi\n      echo",
             mine.display(),
             other.display()
         );
