@@ -357,10 +357,11 @@ impl World for Sim<'_> {
     }
 
     async fn wait(&mut self, state: &RunState) -> Result<(), SimError> {
+        let seen_at = self.clock;
         self.clock += 1;
         if self.pending.is_empty() {
             // Only a retry can be due.
-            let at = slimductor::execute::decide::next_wake(state);
+            let at = slimductor::execute::decide::next_wake(state, seen_at);
             self.clock = self.clock.max(at.expect("nothing in flight, nothing to wait for: stuck"));
             return Ok(());
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::run::{exit_of, finish, take_up};
-use crate::execute::run;
+use crate::execute::{job, run};
 use crate::git::Repo;
 
 /// Go on after any interruption.
@@ -16,10 +16,16 @@ pub struct ResumeArgs {
     /// Promote what landed even when some tasks failed.
     #[arg(long)]
     promote_landed: bool,
+    /// Leave the terminal's session first (used by `run --detach`).
+    #[arg(long, hide = true)]
+    own_session: bool,
 }
 
 /// The command.
 pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure> {
+    if args.own_session {
+        job::leave_session();
+    }
     let repo = Repo::discover(&context.dir)?;
     let id = match &args.run {
         Some(_) => run::find(repo.root(), args.run.as_deref())?,

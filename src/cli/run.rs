@@ -109,6 +109,13 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<RunId,
     let (target, base) = target(context, repo, plan)?;
     committed(repo, &gathered, &base)?;
     agents(plan, args.agent.as_deref())?;
+    if repo.branch_tip("slimductor")?.is_some() {
+        return Err(Failure::new(
+            Exit::Environment,
+            "the branch `slimductor` is in the way of `slimductor/<run>/…`",
+        )
+        .hint("rename it: `git branch -m slimductor something-else`"));
+    }
     let backend = backend(args.backend, gathered.config.workers.backend)?;
     let risk = gathered.analysis.risk.as_ref();
     let approval = approve(context, args, risk)?;
@@ -363,17 +370,15 @@ fn spawn_coordinator(
         |e: String| Failure::new(Exit::Environment, format!("cannot start the coordinator: {e}"));
     let file = crate::store::open_append(log)?;
     let second = file.try_clone().map_err(|e| failed(e.to_string()))?;
-    // `setsid` is not everywhere; a process group of its own keeps the terminal's signals away.
     #[expect(
         clippy::disallowed_methods,
         reason = "the coordinator of a detached run is this binary"
     )]
     let mut command = std::process::Command::new(&context.exe);
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command
         .arg("-C")
         .arg(root)
-        .args(["resume", id.as_str()])
+        .args(["resume", id.as_str(), "--own-session"])
         .stdin(std::process::Stdio::null())
         .stdout(file)
         .stderr(second)

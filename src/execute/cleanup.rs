@@ -1,6 +1,8 @@
 //! Ends and removes what a run made. Work that did not land stays on recovery branches; what a person edited in a
 //! kept worktree stays as well.
 
+use std::path::{Path, PathBuf};
+
 use super::decide::Product;
 use super::effect::{EffectError, Shared, commit_slot};
 use super::job::{self, Probe};
@@ -117,6 +119,17 @@ fn keep_staging(repo: &Repo, state: &RunState, kept: &mut Vec<String>) -> Result
         kept.push(recovery);
     }
     Ok(repo.delete_branch(&branch)?)
+}
+
+/// Points `.worktrees/<task-id>` at the worktree that the task is in; what a user put there is left alone.
+pub(super) fn link(places: &Places, task: &TaskId, worktree: &Path) -> Result<(), EffectError> {
+    let link = places.task_link(task);
+    let of_a_run = |to: PathBuf| to.to_string_lossy().contains("-slot");
+    let free = link.symlink_metadata().is_err() || std::fs::read_link(&link).is_ok_and(of_a_run);
+    if free {
+        store::link(Path::new(worktree.file_name().unwrap_or_default()), &link)?;
+    }
+    Ok(())
 }
 
 /// Removes `.worktrees/<task-id>` when it points at a worktree of this run.

@@ -142,10 +142,15 @@ pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
     due.map(Command::Begin).collect()
 }
 
-/// When something will be due by itself: the next retry.
-pub fn next_wake(state: &RunState) -> Option<Millis> {
+/// When something will be due by itself: the next retry after `now`, the moment of the last decision. One that is due already waits for a free
+/// place, which an outcome brings.
+pub fn next_wake(state: &RunState, now: Millis) -> Option<Millis> {
     let waiting = |t: &usize| state.tasks[*t].step == Step::Pending && state.is_ready(*t);
-    (0..state.tasks.len()).filter(waiting).filter_map(|t| state.tasks[t].retry_at).min()
+    (0..state.tasks.len())
+        .filter(waiting)
+        .filter_map(|t| state.tasks[t].retry_at)
+        .filter(|at| *at > now)
+        .min()
 }
 
 /// The effects that the state asks for, whether in flight or not.

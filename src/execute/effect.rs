@@ -1,8 +1,6 @@
 //! What each effect does, with git and on disk. Every result follows from the state alone, so that doing it twice is
 //! harmless. Decides nothing, waits for nothing.
 
-use std::path::Path;
-
 use super::backend::{Backend, BackendError};
 use super::brief::{self, Surroundings};
 use super::cleanup;
@@ -86,7 +84,7 @@ pub(super) fn perform(
                 repo.set_branch(&branch, &edited, "slimductor: keep what a person edited")?;
             }
             repo.prepare_worktree(&path, base, &places.slot_index(slot))?;
-            store::link(Path::new(path.file_name().unwrap_or_default()), &places.task_link(id))?;
+            cleanup::link(places, id, &path)?;
             Ok(Product::Nothing)
         }
         Effect::Collect { task, attempt } => collect(shared, state, *task, *attempt),

@@ -142,6 +142,16 @@ pub fn probe(dir: &Path) -> Result<Probe, JobError> {
     Ok(if dir.join("pid.json").exists() { Probe::Dead } else { Probe::NotStarted })
 }
 
+/// Makes this process the leader of a session of its own, which no terminal ends.
+pub fn leave_session() {
+    process_tree::lead();
+}
+
+/// Ends what a wrapper that was killed left running: its commands would write into a worktree that is used again.
+pub fn end_orphans(dir: &Path) {
+    process_tree::kill_marked(dir);
+}
+
 /// Blocks until no wrapper holds the job.
 pub fn wait_for_wrapper(dir: &Path) -> Result<(), JobError> {
     Ok(store::wait_unlocked(&lock_path(dir))?)
@@ -210,6 +220,7 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
     let Some(pid) = read_pid(dir) else { return Ok(()) };
     // The lock is held, so the process behind the pid is the wrapper and no other.
     if !store::is_locked(&lock_path(dir)) {
+        process_tree::kill_marked(dir);
         return Ok(());
     }
     let spec = read_spec(dir)?;
@@ -222,6 +233,7 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
         process_tree::kill(pid.pid);
         let _ = receiver.recv_timeout(Duration::from_secs(5));
     }
+    process_tree::kill_marked(dir);
     Ok(())
 }
 
@@ -379,6 +391,7 @@ fn start(
         .env_clear()
         .envs(&spec.env)
         .env("TMPDIR", tmp)
+        .env(process_tree::MARK, dir)
         .stdin(Stdio::null());
     let screen = std::io::stdout();
     if !screen.is_terminal() {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -101,6 +102,28 @@ pub fn kill(wrapper: u32) {
     let below = descendants(wrapper);
     signal_all(&[wrapper], Signal::KILL);
     signal_all(&below, Signal::KILL);
+}
+
+/// The variable by which a job's processes are known when their wrapper is gone.
+pub const MARK: &str = "SLIMDUCTOR_JOB";
+
+/// Ends every process whose environment names the job in `dir`, until none is left.
+pub fn kill_marked(dir: &Path) {
+    let mut mark = format!("{MARK}=").into_bytes();
+    mark.extend_from_slice(dir.as_os_str().as_encoded_bytes());
+    for _ in 0..50 {
+        let named = |pid: &u32| {
+            let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            env.split(|b| *b == 0).any(|entry| entry == mark)
+        };
+        let living = table().into_iter().filter(|(_, (_, state))| *state != 'Z' && *state != 'X');
+        let found: Vec<u32> = living.map(|(pid, _)| pid).filter(named).collect();
+        if found.is_empty() {
+            return;
+        }
+        signal_all(&found, Signal::KILL);
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Ends every process below this one: TERM, `grace`, KILL until none is left.

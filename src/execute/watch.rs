@@ -116,13 +116,18 @@ async fn run_job(
         let report = wait_for_job(shared, &dir, spec, &title, &changed).await;
         shared.hub.unwatch(&dir);
         match report? {
+            // Ended by a signal that was not ours: the end of a tmux server, say.
             Some(report)
                 if report.ending == Ending::Stopped
                     && deaths < restarts
                     && !dir.join("cancel").exists() => {}
             Some(report) => return Ok(report),
-            None if deaths < restarts => {}
-            None => return Ok(JobReport { ending: Ending::Lost, steps: Vec::new() }),
+            None => {
+                job::end_orphans(&dir);
+                if deaths >= restarts {
+                    return Ok(JobReport { ending: Ending::Lost, steps: Vec::new() });
+                }
+            }
         }
         // A check changes nothing that is kept: it is simply run again, its old log beside the new one.
         deaths += 1;

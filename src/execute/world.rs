@@ -21,7 +21,7 @@ use super::watch::{Hub, run_job_effect};
 use super::worktree::Places;
 use crate::git::Repo;
 use crate::store::{self, Mode, StoreError};
-use crate::types::{Attempt, TaskId};
+use crate::types::{Attempt, Millis, TaskId};
 
 /// How often the projection is rewritten at most.
 const PROJECTION_PAUSE: Duration = Duration::from_millis(250);
@@ -57,6 +57,7 @@ pub struct RealWorld {
     in_flight: HashSet<Effect>,
     done: Vec<Done>,
     signals: u32,
+    seen_at: Millis,
     projected: Option<Instant>,
     stale: bool,
 }
@@ -88,6 +89,7 @@ impl RealWorld {
             in_flight: HashSet::new(),
             done: Vec::new(),
             signals: 0,
+            seen_at: 0,
             projected: None,
             stale: false,
         })
@@ -157,8 +159,9 @@ impl World for RealWorld {
         if self.signals > 1 {
             return Err(WorldError::InterruptedTwice);
         }
+        self.seen_at = now().as_millisecond();
         Ok(Seen {
-            now: now().as_millisecond(),
+            now: self.seen_at,
             done: std::mem::take(&mut self.done),
             in_flight: self.in_flight.clone(),
             answers: read_answers(&self.shared.places.answers(), state),
@@ -196,7 +199,8 @@ impl World for RealWorld {
     async fn wait(&mut self, state: &RunState) -> Result<(), WorldError> {
         self.project(state, false)?;
         let mut limit = Duration::from_secs(3600);
-        if let Some(at) = decide::next_wake(state) {
+        // By the clock that decided: a retry that fell due since then is due now, not never.
+        if let Some(at) = decide::next_wake(state, self.seen_at) {
             let left = u64::try_from(at - now().as_millisecond()).unwrap_or(0);
             limit = limit.min(Duration::from_millis(left));
         }

@@ -84,7 +84,7 @@ impl Repo {
         let _one_at_a_time =
             self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if path.exists() {
-            std::fs::remove_dir_all(path).map_err(|e| GitError::Command {
+            remove_whole(path).map_err(|e| GitError::Command {
                 verb: "worktree".to_owned(),
                 message: format!("{} is in the way: {e}", path.display()),
             })?;
@@ -137,7 +137,7 @@ impl Repo {
         };
         let admin = self.admin_dir(path);
         if path.symlink_metadata().is_ok() {
-            std::fs::remove_dir_all(path).map_err(trouble)?;
+            remove_whole(path).map_err(trouble)?;
         }
         if let Some(admin) = admin {
             std::fs::remove_dir_all(admin).map_err(trouble)?;
@@ -247,6 +247,25 @@ impl Repo {
         let args = ["status", "--porcelain", "--untracked-files=no"].map(OsStr::new);
         Ok(self.run_ok(dir, &args, None)?.lines().count())
     }
+}
+
+/// Removes a directory in which somebody may have taken away permissions.
+fn remove_whole(path: &Path) -> std::io::Result<()> {
+    let first = std::fs::remove_dir_all(path);
+    if !first.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied) {
+        return first;
+    }
+    let mut todo = vec![path.to_owned()];
+    while let Some(dir) = todo.pop() {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&dir, mode)?;
+        for entry in std::fs::read_dir(&dir)?.flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                todo.push(entry.path());
+            }
+        }
+    }
+    std::fs::remove_dir_all(path)
 }
 
 fn said(output: &Output) -> String {
