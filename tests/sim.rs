@@ -160,6 +160,7 @@ struct Sim<'a> {
 impl Sim<'_> {
     fn point(&mut self) -> Result<(), SimError> {
         *self.points += 1;
+        assert!(*self.points < 20_000, "the run goes round in circles");
         if self.crash_at == Some(*self.points) { Err(SimError::Crash) } else { Ok(()) }
     }
 
@@ -471,6 +472,13 @@ fn assert_sound(script: &Script, disk: &Disk, state: &RunState, what: &str) {
     let target = &disk.commits[disk.target.as_ref().unwrap()];
     for (task, run) in state.tasks.iter().enumerate() {
         let landed = run.step == Step::Merged;
+        let refused = if landed { run.attempt - 1 } else { run.attempt };
+        let kept: Vec<Attempt> = run.discarded.keys().copied().collect();
+        let all: Vec<Attempt> = (1..=refused).collect();
+        assert_eq!(
+            kept, all,
+            "{what}: t{task}: the work of every attempt that did not pass is kept"
+        );
         if state.promoted.is_some() {
             assert_eq!(target.contains(&task), landed, "{what}: t{task} in the target");
         } else {
@@ -500,25 +508,37 @@ fn seeds() -> u64 {
     std::env::var("SLIMDUCTOR_SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60)
 }
 
+/// Runs one seed and every crashed copy of it; says how many there were and how the uncrashed one ended.
+fn check_seed(seed: u64) -> (u64, String) {
+    let script = script(seed);
+    let mut points = 0;
+    let (disk, state) = run_to_end(&script, None, &mut points);
+    assert_sound(&script, &disk, &state, &format!("seed {seed}"));
+    let twin = ending(&disk, &state);
+    for crash_at in 1..=points {
+        let mut count = 0;
+        let (disk, state) = run_to_end(&script, Some(crash_at), &mut count);
+        let what = format!("seed {seed}, crash at {crash_at} of {points}");
+        assert_sound(&script, &disk, &state, &what);
+        assert_eq!(ending(&disk, &state), twin, "{what}");
+    }
+    (points, format!("{:?}", state.outcome))
+}
+
 #[test]
 fn a_crash_before_or_after_any_effect_or_append_changes_nothing_in_the_end() {
-    let mut runs = 0_u64;
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let share = |first: u64| (first..seeds()).step_by(threads as usize).map(check_seed).collect();
+    let results: Vec<(u64, String)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|first| scope.spawn(move || -> Vec<(u64, String)> { share(first) }))
+            .collect();
+        workers.into_iter().flat_map(|w| w.join().unwrap()).collect()
+    });
+    let runs: u64 = results.iter().map(|(points, _)| points).sum();
     let mut endings = BTreeMap::new();
-    for seed in 0..seeds() {
-        let script = script(seed);
-        let mut points = 0;
-        let (disk, state) = run_to_end(&script, None, &mut points);
-        assert_sound(&script, &disk, &state, &format!("seed {seed}"));
-        let twin = ending(&disk, &state);
-        *endings.entry(format!("{:?}", state.outcome)).or_insert(0) += 1;
-        for crash_at in 1..=points {
-            let mut count = 0;
-            let (disk, state) = run_to_end(&script, Some(crash_at), &mut count);
-            let what = format!("seed {seed}, crash at {crash_at} of {points}");
-            assert_sound(&script, &disk, &state, &what);
-            assert_eq!(ending(&disk, &state), twin, "{what}");
-            runs += 1;
-        }
+    for (_, outcome) in results {
+        *endings.entry(outcome).or_insert(0) += 1;
     }
     println!(
         "{runs} crashed runs of {} seeds ended as their twins; uncrashed: {endings:?}",
