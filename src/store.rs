@@ -57,8 +57,8 @@ pub fn make_dir(dir: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))
 }
 
-/// Replaces `path` by `content`: a reader sees the old or the new, never a part.
-pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError> {
+/// A synced file with `content` in the directory of `path`, to be moved there.
+fn beside(path: &Path, content: &[u8], mode: Mode) -> Result<tempfile::NamedTempFile, StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut temp = tempfile::Builder::new()
         .prefix(".tmp-")
@@ -67,20 +67,19 @@ pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError
         .map_err(failed("write beside", path))?;
     temp.write_all(content).map_err(failed("write", path))?;
     temp.as_file().sync_data().map_err(failed("sync", path))?;
+    Ok(temp)
+}
+
+/// Replaces `path` by `content`: a reader sees the old or the new, never a part.
+pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError> {
+    let temp = beside(path, content, mode)?;
     temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
     Ok(())
 }
 
 /// Creates `path` with `content`; `Ok(false)` when it is already there. Atomic between processes.
 pub fn create_new(path: &Path, content: &[u8], mode: Mode) -> Result<bool, StoreError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut temp = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.bits()))
-        .tempfile_in(dir)
-        .map_err(failed("write beside", path))?;
-    temp.write_all(content).map_err(failed("write", path))?;
-    temp.as_file().sync_data().map_err(failed("sync", path))?;
+    let temp = beside(path, content, mode)?;
     match temp.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use slimductor::execute::decide::{Answer, Done, Effect, Limits, Product, Seen, stage_checks};
+use slimductor::execute::command::{Answer, Done, Effect, Limits, Product, Seen};
 use slimductor::execute::engine::{EngineError, World, run};
 use slimductor::execute::event::{Approval, Choice, Event, Outcome, Record, Settings};
 use slimductor::execute::state::{RunState, Step};
@@ -245,7 +245,7 @@ impl Sim<'_> {
                 let task = state.stage.as_ref().unwrap().task;
                 let good =
                     task.is_none_or(|t| self.act(t, state.tasks[t].attempt) != Act::FailsAtTheGate);
-                let checks = stage_checks(state);
+                let checks = state.stage_checks();
                 let steps = checks
                     .iter()
                     .map(|c| step(&c.command, Some(i32::from(!good)), false))

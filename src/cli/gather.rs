@@ -2,15 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::plan::Environment;
 use crate::execute::run::sha256;
 use crate::git::Repo;
 use crate::plan::config::Config;
 use crate::plan::diagnostic::Problem;
 use crate::plan::schema::Document;
 use crate::plan::{self, Analysis, Facts};
+
+/// The lockfiles at the repository's root.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct Environment {
+    /// SHA-256 over path and content of each, in hexadecimal; `no-lock` when there is none.
+    pub hash: String,
+    /// Their paths.
+    pub lockfiles: Vec<String>,
+}
 
 /// A plan and everything it was checked against.
 pub struct Gathered {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::gather::{Gathered, gather};
+use super::gather::{Environment, Gathered, gather};
 use super::output::columns;
 use crate::git::Repo;
 use crate::plan::Analysis;
@@ -45,15 +45,6 @@ pub struct PlanReport {
     risk: Option<Risk>,
     contracts: Vec<ContractLine>,
     environment: Environment,
-}
-
-/// The lockfiles at the repository's root.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
-pub struct Environment {
-    /// SHA-256 over path and content of each, in hexadecimal; `no-lock` when there is none.
-    pub hash: String,
-    /// Their paths.
-    pub lockfiles: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

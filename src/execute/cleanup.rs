@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decide::Product;
-use super::effect::{EffectError, Shared, commit_slot};
+use super::command::Product;
 use super::job::{self, Probe};
+use super::shared::{EffectError, Shared, commit_slot};
 use super::state::{RunState, Step, TaskRun};
 use super::worktree::Places;
 use crate::git::Repo;

@@ -2,128 +2,21 @@
 
 use std::collections::HashSet;
 
+use super::command::{Answer, Command, Effect, Limits, Seen};
 use super::event::{Choice, Event, Outcome};
 use super::outcome::{attempt_failed, outcomes};
-use super::state::{RunState, Stage, StageStep, Step};
-use crate::git::{FastForward, Merge, Swap};
+use super::state::{RunState, StageStep, Step};
 use crate::integrate::queue;
-use crate::plan::config::Boundaries;
-use crate::types::{Attempt, Change, JobReport, Millis, Sha, Slot, StageNumber};
-
-/// Something to be done in the world. Plain data, and its own name: doing one twice is harmless.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the fields are indices and numbers of the state")]
-pub enum Effect {
-    /// Make the staging branch at the base.
-    CreateStaging,
-    /// Make the attempt's worktree hold its base.
-    Prepare { task: usize, attempt: Attempt },
-    /// Run the worker to its end, or find the one that runs.
-    Work { task: usize, attempt: Attempt },
-    /// Commit what the worker left, and compare it with its base.
-    Collect { task: usize, attempt: Attempt },
-    /// Run the verification commands in the attempt's worktree.
-    Check { task: usize, attempt: Attempt },
-    /// Merge in memory.
-    BuildStage { stage: StageNumber },
-    /// Make the gate's worktree hold the merged tree.
-    PrepareStage { stage: StageNumber },
-    /// Run the gate's commands there.
-    CheckStage { stage: StageNumber },
-    /// Move staging to the merged commit.
-    Land { stage: StageNumber },
-    /// Move the target to the staging tip.
-    Promote { to: Sha },
-    /// Merge the target's new tip into staging.
-    MergeTarget { target: Sha },
-    /// Remove what the run made; when it is aborted, end its jobs first.
-    CleanUp,
-    /// Remove an answer that was taken, or that answers nothing any more.
-    DropAnswer { id: String },
-}
-
-impl Effect {
-    /// Whether it waits for a job, which outlives the coordinator.
-    pub fn is_job(&self) -> bool {
-        matches!(self, Effect::Work { .. } | Effect::Check { .. } | Effect::CheckStage { .. })
-    }
-}
-
-/// What an effect brought about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are the effects' results")]
-pub enum Product {
-    Nothing,
-    Job(JobReport),
-    Collected { head: Sha, changes: Vec<Change> },
-    Merged(Merge),
-    Swapped(Swap),
-    Promoted(FastForward),
-    CleanedUp { kept: Vec<String> },
-}
-
-/// Why an effect brought nothing about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// Git or the system refused.
-    Refused(String),
-    /// The disk is full or cannot be written: stop cleanly, `resume` later.
-    NoRoom(String),
-}
-
-/// An effect that came to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// Which.
-    pub effect: Effect,
-    /// With what.
-    pub result: Result<Product, Trouble>,
-}
-
-/// An answer that a person left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Its name; an answer is taken once.
-    pub id: String,
-    /// What was decided.
-    pub choice: Choice,
-    /// About which task, and at which attempt: an answer to an older question is none.
-    pub about: Option<(usize, Attempt)>,
-}
-
-/// What the coordinator sees of the world at one moment.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the fields are named by their types")]
-pub struct Seen {
-    pub now: Millis,
-    pub done: Vec<Done>,
-    pub in_flight: HashSet<Effect>,
-    pub answers: Vec<Answer>,
-    /// Finish what is under way, begin nothing.
-    pub interrupted: bool,
-}
-
-/// What decisions need besides the state.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// What no task may touch.
-    pub boundaries: Boundaries,
-    /// The wait before the first retry of a crash or timeout, ms; doubled each time, at most a minute.
-    pub backoff_ms: u64,
-}
-
-/// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Write it down.
-    Record(Box<Event>),
-    /// Begin it.
-    Begin(Effect),
-}
+use crate::types::{Millis, Sha, Slot};
 
 /// What to do next; empty when there is nothing to do but wait.
 pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
-    let mut events = outcomes(state, seen, limits);
+    let mut events = Vec::new();
+    if !seen.done.is_empty() {
+        // What is no longer due was superseded; its outcome is dropped.
+        let due = due(state, &seen.answers, &HashSet::new());
+        events = outcomes(state, seen, &due, limits);
+    }
     if events.is_empty() && !seen.interrupted {
         events = answers(state, seen);
     }
@@ -154,11 +47,7 @@ pub fn next_wake(state: &RunState, now: Millis) -> Option<Millis> {
 }
 
 /// The effects that the state asks for, whether in flight or not.
-pub(super) fn due(
-    state: &RunState,
-    answers: &[Answer],
-    in_flight: &HashSet<Effect>,
-) -> Vec<Effect> {
+fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec<Effect> {
     let mut due: Vec<Effect> = answers
         .iter()
         .filter(|a| state.answered.contains(&a.id) || !is_current(state, a))
@@ -400,29 +289,4 @@ fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
         });
     }
     None
-}
-
-/// The checks of the stage at the gate: the task's own and the incremental ones; at the end the final
-/// ones or, where none are declared, those of everything that landed.
-pub fn stage_checks(state: &RunState) -> Vec<crate::plan::Check> {
-    let plan = &state.plan;
-    let mut checks = Vec::new();
-    match state.stage.as_ref() {
-        Some(Stage { task: Some(task), .. }) => {
-            checks.extend(plan.tasks[*task].verification.iter().cloned());
-            checks.extend(plan.incremental.iter().cloned());
-        }
-        Some(Stage { task: None, .. }) if !plan.final_checks.is_empty() => {
-            checks.extend(plan.final_checks.iter().cloned());
-        }
-        Some(Stage { task: None, .. }) => {
-            let merged = (0..plan.tasks.len()).filter(|t| state.tasks[*t].step == Step::Merged);
-            checks.extend(merged.flat_map(|t| plan.tasks[t].verification.iter().cloned()));
-            checks.extend(plan.incremental.iter().cloned());
-        }
-        None => {}
-    }
-    let mut seen = HashSet::new();
-    checks.retain(|c| seen.insert((c.command.clone(), c.required)));
-    checks
 }

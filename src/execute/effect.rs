@@ -1,56 +1,14 @@
 //! What each effect does, with git and on disk. Every result follows from the state alone, so that doing it twice is
 //! harmless. Decides nothing, waits for nothing.
 
-use super::backend::{Backend, BackendError};
-use super::brief::{self, Surroundings};
 use super::cleanup;
-use super::decide::{self, Effect, Product, Trouble};
-use super::job::{self, Spec};
-use super::state::{RunState, Step};
-use super::watch::Hub;
-use super::worktree::Places;
-use crate::git::{GitError, Merge, Repo, Swap};
+use super::command::{Effect, Product};
+use super::shared::{EffectError, Shared, commit_slot};
+use super::state::RunState;
+use crate::git::{Merge, Swap};
 use crate::integrate::message;
-use crate::store::{self, Mode, StoreError};
-use crate::types::{Attempt, JobId, Sha};
-
-/// What effects share; every one runs on its own thread or task.
-pub struct Shared {
-    /// The repository.
-    pub repo: Repo,
-    /// Where worktrees, jobs and indices of this run lie.
-    pub places: Places,
-    /// Where jobs run.
-    pub backend: Box<dyn Backend>,
-    /// What jobs may see.
-    pub around: Surroundings,
-    /// Who waits for which directory.
-    pub(super) hub: Hub,
-}
-
-/// Why an effect failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum EffectError {
-    #[error(transparent)]
-    Git(#[from] GitError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Job(#[from] job::JobError),
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    #[error("{0}")]
-    State(&'static str),
-}
-
-pub(super) fn trouble(error: EffectError) -> Trouble {
-    let no_room = match &error {
-        EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
-        EffectError::Git(e) => e.to_string().contains("No space left on device"),
-        EffectError::Job(_) | EffectError::Backend(_) | EffectError::State(_) => false,
-    };
-    if no_room { Trouble::NoRoom(error.to_string()) } else { Trouble::Refused(error.to_string()) }
-}
+use crate::store;
+use crate::types::Attempt;
 
 /// Effects that end by themselves. Each has a deterministic result, so that doing it twice is harmless.
 pub(super) fn perform(
@@ -178,112 +136,4 @@ pub(super) fn collect(
     repo.set_branch(&state.task_branch(&spec.id), &head, "slimductor: work of an attempt")?;
     let changes = repo.diff(base, &head)?;
     Ok(Product::Collected { head, changes })
-}
-
-/// The commit that holds what stands in a slot: the worker's own where it says the same, else one on top.
-pub(super) fn commit_slot(
-    repo: &Repo,
-    places: &Places,
-    slot: u32,
-    base: &Sha,
-    text: &str,
-    at: i64,
-) -> Result<Sha, EffectError> {
-    let path = places.slot(slot);
-    let tree = repo.snapshot(&path, &places.slot_index(slot))?;
-    if tree == repo.tree_of(base)? {
-        return Ok(base.clone());
-    }
-    let own = repo.worktree_head(&path)?.filter(|h| repo.has_commit(h));
-    let own = own.filter(|h| repo.contains(h, base).unwrap_or(false));
-    match own {
-        Some(own) if repo.tree_of(&own)? == tree => Ok(own),
-        own => Ok(repo.commit_tree(&tree, own.as_ref().unwrap_or(base), text, at)?),
-    }
-}
-
-/// What the job of an effect is to do, and the name that people see.
-pub(super) fn make_job(
-    shared: &Shared,
-    effect: &Effect,
-    state: &RunState,
-) -> Result<(Spec, String), EffectError> {
-    let (repo, places, around) = (&shared.repo, &shared.places, &shared.around);
-    let changed = |base: &Sha, head: &Sha| -> Result<Vec<String>, EffectError> {
-        let changes = repo.diff(base, head)?.into_iter();
-        Ok(changes.filter(|c| c.new_mode != 0).map(|c| c.path).collect())
-    };
-    match effect {
-        Effect::Work { task, attempt } => {
-            let run = &state.tasks[*task];
-            let slot = run.slot.ok_or(EffectError::State("the attempt has no slot"))?;
-            let id = &state.plan.tasks[*task].id;
-            let job = JobId::worker(id, *attempt);
-            store::make_dir(&places.prompts())?;
-            store::make_dir(&places.jobs())?;
-            let prompt = brief::prompt(state, *task);
-            store::replace(
-                &places.prompts().join(format!("{job}.md")),
-                prompt.as_bytes(),
-                Mode::Private,
-            )?;
-            let findings = brief::findings(&run.findings);
-            store::replace(
-                &places.jobs().join(format!("{job}.findings.md")),
-                findings.as_bytes(),
-                Mode::Private,
-            )?;
-            Ok((
-                brief::worker(around, state, *task, *attempt, &places.slot(slot)),
-                format!("worker-{id}"),
-            ))
-        }
-        Effect::Check { task, attempt } => {
-            let run = &state.tasks[*task];
-            let (Some(slot), Some(base), Some(head)) = (run.slot, &run.base, &run.head) else {
-                return Err(EffectError::State("the attempt has no work"));
-            };
-            let spec = &state.plan.tasks[*task];
-            let job = JobId::checks(&spec.id, *attempt);
-            let title = format!("check-{}", spec.id);
-            let changed = changed(base, head)?;
-            let cwd = places.slot(slot);
-            Ok((
-                brief::checks(around, state, job, &[*task], &spec.verification, &changed, &cwd),
-                title,
-            ))
-        }
-        Effect::CheckStage { stage: number } => {
-            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
-            let commit =
-                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
-            let (tasks, base) = match stage.task {
-                Some(task) => (vec![task], &stage.base),
-                None => (
-                    (0..state.tasks.len())
-                        .filter(|t| state.tasks[*t].step == Step::Merged)
-                        .collect(),
-                    &state.header.base,
-                ),
-            };
-            let changed = changed(base, commit)?;
-            let checks = decide::stage_checks(state);
-            let cwd = places.gate();
-            let job = JobId::gate(*number);
-            Ok((
-                brief::checks(around, state, job, &tasks, &checks, &changed, &cwd),
-                format!("gate-{number}"),
-            ))
-        }
-        Effect::CreateStaging
-        | Effect::Prepare { .. }
-        | Effect::Collect { .. }
-        | Effect::BuildStage { .. }
-        | Effect::PrepareStage { .. }
-        | Effect::Land { .. }
-        | Effect::Promote { .. }
-        | Effect::MergeTarget { .. }
-        | Effect::CleanUp
-        | Effect::DropAnswer { .. } => Err(EffectError::State("not a job")),
-    }
 }

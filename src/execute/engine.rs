@@ -1,6 +1,7 @@
 //! THE LOOP: observe, decide, record, apply, begin. Knows neither git nor disk nor clock: see [`World`].
 
-use super::decide::{Command, Done, Effect, Limits, Seen, Trouble, decide};
+use super::command::{Command, Done, Effect, Limits, Seen, Trouble};
+use super::decide::decide;
 use super::event::{Event, Record};
 use super::state::{IllegalRecord, RunState};
 

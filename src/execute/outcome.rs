@@ -1,21 +1,20 @@
 //! What ended, as events: effects' results put to the rules of verify. Pure.
 
-use std::collections::HashSet;
-
-use super::decide::{Effect, Limits, Product, Seen, Trouble, due, stage_checks};
+use super::command::{Effect, Limits, Product, Seen, Trouble};
 use super::event::Event;
 use super::state::RunState;
 use crate::git::{FastForward, Merge, Swap};
 use crate::types::{Category, Finding, Sha};
 use crate::verify;
 
-/// What ended, as events. What is no longer due is dropped: it was superseded.
-pub(super) fn outcomes(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
+/// What ended of the effects that are still `due`, as events.
+pub(super) fn outcomes(
+    state: &RunState,
+    seen: &Seen,
+    due: &[Effect],
+    limits: &Limits,
+) -> Vec<Event> {
     let mut events = Vec::new();
-    if seen.done.is_empty() {
-        return events;
-    }
-    let due = due(state, &seen.answers, &HashSet::new());
     for done in seen.done.iter().filter(|d| due.contains(&d.effect)) {
         match &done.result {
             Ok(product) => events.extend(outcome(state, &done.effect, product, limits)),
@@ -68,7 +67,7 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
         (Effect::PrepareStage { stage }, _) => Event::StageReady { stage: *stage },
         (Effect::CheckStage { stage }, Product::Job(report)) => Event::StageChecked {
             stage: *stage,
-            findings: verify::command::judge(&stage_checks(state), report),
+            findings: verify::command::judge(&state.stage_checks(), report),
             report: report.clone(),
         },
         (Effect::Land { .. }, Product::Swapped(Swap::Done)) => {

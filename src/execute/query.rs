@@ -1,10 +1,11 @@
 //! Questions to the state of a run: derived, never stored. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::event::Outcome;
 use super::state::RunState;
-use super::task_run::Step;
+use super::task_run::{Stage, Step};
+use crate::plan::Check;
 use crate::types::{Attempt, TaskId};
 
 impl RunState {
@@ -61,5 +62,30 @@ impl RunState {
     /// The name of the branch that keeps an attempt's work that did not pass.
     pub fn recovery_branch(&self, task: &TaskId, attempt: Attempt) -> String {
         format!("slimductor/{}/recovery/{task}-{attempt}", self.header.run_id)
+    }
+
+    /// The checks of the stage at the gate: the task's own and the incremental ones; at the end the final
+    /// ones or, where none are declared, those of everything that landed.
+    pub fn stage_checks(&self) -> Vec<Check> {
+        let plan = &self.plan;
+        let mut checks = Vec::new();
+        match self.stage.as_ref() {
+            Some(Stage { task: Some(task), .. }) => {
+                checks.extend(plan.tasks[*task].verification.iter().cloned());
+                checks.extend(plan.incremental.iter().cloned());
+            }
+            Some(Stage { task: None, .. }) if !plan.final_checks.is_empty() => {
+                checks.extend(plan.final_checks.iter().cloned());
+            }
+            Some(Stage { task: None, .. }) => {
+                let merged = (0..plan.tasks.len()).filter(|t| self.tasks[*t].step == Step::Merged);
+                checks.extend(merged.flat_map(|t| plan.tasks[t].verification.iter().cloned()));
+                checks.extend(plan.incremental.iter().cloned());
+            }
+            None => {}
+        }
+        let mut seen = HashSet::new();
+        checks.retain(|c| seen.insert((c.command.clone(), c.required)));
+        checks
     }
 }

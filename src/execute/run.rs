@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::backend::Backend;
 use super::backend::process::Process;
 use super::backend::tmux::TmuxServer;
-use super::decide::Limits;
+use super::command::Limits;
 use super::engine::{self, EngineError};
 use super::event::{Approval, Event, Outcome, Record, Settings};
 use super::journal::{self, Journal, JournalError};

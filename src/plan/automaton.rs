@@ -2,7 +2,20 @@
 
 use std::collections::HashSet;
 
-use super::pattern::PatternError;
+/// Why a path in a plan is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatternError {
+    /// It is empty or names the root itself.
+    Empty,
+    /// It begins with `/`, `~` or a drive.
+    Absolute,
+    /// It leaves the repository through `..`.
+    Escapes,
+    /// It lies in `.git`.
+    GitDir,
+    /// A bracket, brace or escape is not closed, or a control character stands in it.
+    Malformed(&'static str),
+}
 
 /// A set of characters as sorted, disjoint, inclusive ranges.
 #[derive(Clone)]

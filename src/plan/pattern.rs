@@ -4,21 +4,7 @@
 use std::fmt;
 
 use super::automaton::Automaton;
-
-/// Why a path in a plan is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PatternError {
-    /// It is empty or names the root itself.
-    Empty,
-    /// It begins with `/`, `~` or a drive.
-    Absolute,
-    /// It leaves the repository through `..`.
-    Escapes,
-    /// It lies in `.git`.
-    GitDir,
-    /// A bracket, brace or escape is not closed, or a control character stands in it.
-    Malformed(&'static str),
-}
+pub use super::automaton::PatternError;
 
 /// A path or glob, relative to the repository's root.
 #[derive(Clone)]

@@ -1,0 +1,119 @@
+//! What can be done, what came of it, and what is seen: the plain data between decisions and the world.
+
+use std::collections::HashSet;
+
+use super::event::{Choice, Event};
+use crate::git::{FastForward, Merge, Swap};
+use crate::plan::config::Boundaries;
+use crate::types::{Attempt, Change, JobReport, Millis, Sha, StageNumber};
+
+/// Something to be done in the world. Plain data, and its own name: doing one twice is harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the fields are indices and numbers of the state")]
+pub enum Effect {
+    /// Make the staging branch at the base.
+    CreateStaging,
+    /// Make the attempt's worktree hold its base.
+    Prepare { task: usize, attempt: Attempt },
+    /// Run the worker to its end, or find the one that runs.
+    Work { task: usize, attempt: Attempt },
+    /// Commit what the worker left, and compare it with its base.
+    Collect { task: usize, attempt: Attempt },
+    /// Run the verification commands in the attempt's worktree.
+    Check { task: usize, attempt: Attempt },
+    /// Merge in memory.
+    BuildStage { stage: StageNumber },
+    /// Make the gate's worktree hold the merged tree.
+    PrepareStage { stage: StageNumber },
+    /// Run the gate's commands there.
+    CheckStage { stage: StageNumber },
+    /// Move staging to the merged commit.
+    Land { stage: StageNumber },
+    /// Move the target to the staging tip.
+    Promote { to: Sha },
+    /// Merge the target's new tip into staging.
+    MergeTarget { target: Sha },
+    /// Remove what the run made; when it is aborted, end its jobs first.
+    CleanUp,
+    /// Remove an answer that was taken, or that answers nothing any more.
+    DropAnswer { id: String },
+}
+
+impl Effect {
+    /// Whether it waits for a job, which outlives the coordinator.
+    pub fn is_job(&self) -> bool {
+        matches!(self, Effect::Work { .. } | Effect::Check { .. } | Effect::CheckStage { .. })
+    }
+}
+
+/// What an effect brought about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the effects' results")]
+pub enum Product {
+    Nothing,
+    Job(JobReport),
+    Collected { head: Sha, changes: Vec<Change> },
+    Merged(Merge),
+    Swapped(Swap),
+    Promoted(FastForward),
+    CleanedUp { kept: Vec<String> },
+}
+
+/// Why an effect brought nothing about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Git or the system refused.
+    Refused(String),
+    /// The disk is full or cannot be written: stop cleanly, `resume` later.
+    NoRoom(String),
+}
+
+/// An effect that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Which.
+    pub effect: Effect,
+    /// With what.
+    pub result: Result<Product, Trouble>,
+}
+
+/// An answer that a person left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its name; an answer is taken once.
+    pub id: String,
+    /// What was decided.
+    pub choice: Choice,
+    /// About which task, and at which attempt: an answer to an older question is none.
+    pub about: Option<(usize, Attempt)>,
+}
+
+/// What the coordinator sees of the world at one moment.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields are named by their types")]
+pub struct Seen {
+    pub now: Millis,
+    pub done: Vec<Done>,
+    pub in_flight: HashSet<Effect>,
+    pub answers: Vec<Answer>,
+    /// Finish what is under way, begin nothing.
+    pub interrupted: bool,
+}
+
+/// What decisions need besides the state.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// What no task may touch.
+    pub boundaries: Boundaries,
+    /// The wait before the first retry of a crash or timeout, ms; doubled each time, at most a minute.
+    pub backoff_ms: u64,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Write it down.
+    Record(Box<Event>),
+    /// Begin it.
+    Begin(Effect),
+}

@@ -1,0 +1,95 @@
+//! Which job an effect stands for: its spec, made from the state. Starts nothing.
+
+use super::brief;
+use super::command::Effect;
+use super::job::Spec;
+use super::shared::{EffectError, Shared};
+use super::state::{RunState, Step};
+use crate::store::{self, Mode};
+use crate::types::{JobId, Sha};
+
+/// What the job of an effect is to do, and the name that people see.
+pub(super) fn make_job(
+    shared: &Shared,
+    effect: &Effect,
+    state: &RunState,
+) -> Result<(Spec, String), EffectError> {
+    let (repo, places, around) = (&shared.repo, &shared.places, &shared.around);
+    let changed = |base: &Sha, head: &Sha| -> Result<Vec<String>, EffectError> {
+        let changes = repo.diff(base, head)?.into_iter();
+        Ok(changes.filter(|c| c.new_mode != 0).map(|c| c.path).collect())
+    };
+    match effect {
+        Effect::Work { task, attempt } => {
+            let run = &state.tasks[*task];
+            let slot = run.slot.ok_or(EffectError::State("the attempt has no slot"))?;
+            let id = &state.plan.tasks[*task].id;
+            let job = JobId::worker(id, *attempt);
+            store::make_dir(&places.prompts())?;
+            store::make_dir(&places.jobs())?;
+            let prompt = brief::prompt(state, *task);
+            store::replace(
+                &places.prompts().join(format!("{job}.md")),
+                prompt.as_bytes(),
+                Mode::Private,
+            )?;
+            let findings = brief::findings(&run.findings);
+            store::replace(
+                &places.jobs().join(format!("{job}.findings.md")),
+                findings.as_bytes(),
+                Mode::Private,
+            )?;
+            Ok((
+                brief::worker(around, state, *task, *attempt, &places.slot(slot)),
+                format!("worker-{id}"),
+            ))
+        }
+        Effect::Check { task, attempt } => {
+            let run = &state.tasks[*task];
+            let (Some(slot), Some(base), Some(head)) = (run.slot, &run.base, &run.head) else {
+                return Err(EffectError::State("the attempt has no work"));
+            };
+            let spec = &state.plan.tasks[*task];
+            let job = JobId::checks(&spec.id, *attempt);
+            let title = format!("check-{}", spec.id);
+            let changed = changed(base, head)?;
+            let cwd = places.slot(slot);
+            Ok((
+                brief::checks(around, state, job, &[*task], &spec.verification, &changed, &cwd),
+                title,
+            ))
+        }
+        Effect::CheckStage { stage: number } => {
+            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+            let commit =
+                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
+            let (tasks, base) = match stage.task {
+                Some(task) => (vec![task], &stage.base),
+                None => (
+                    (0..state.tasks.len())
+                        .filter(|t| state.tasks[*t].step == Step::Merged)
+                        .collect(),
+                    &state.header.base,
+                ),
+            };
+            let changed = changed(base, commit)?;
+            let checks = state.stage_checks();
+            let cwd = places.gate();
+            let job = JobId::gate(*number);
+            Ok((
+                brief::checks(around, state, job, &tasks, &checks, &changed, &cwd),
+                format!("gate-{number}"),
+            ))
+        }
+        Effect::CreateStaging
+        | Effect::Prepare { .. }
+        | Effect::Collect { .. }
+        | Effect::BuildStage { .. }
+        | Effect::PrepareStage { .. }
+        | Effect::Land { .. }
+        | Effect::Promote { .. }
+        | Effect::MergeTarget { .. }
+        | Effect::CleanUp
+        | Effect::DropAnswer { .. } => Err(EffectError::State("not a job")),
+    }
+}

@@ -1,0 +1,71 @@
+//! What effects share: repository, places, backend; their errors; and the commit of what stands in a worktree.
+
+use super::backend::{Backend, BackendError};
+use super::brief::Surroundings;
+use super::command::Trouble;
+use super::hub::Hub;
+use super::job;
+use super::worktree::Places;
+use crate::git::{GitError, Repo};
+use crate::store::StoreError;
+use crate::types::Sha;
+
+/// What effects share; every one runs on its own thread or task.
+pub struct Shared {
+    /// The repository.
+    pub repo: Repo,
+    /// Where worktrees, jobs and indices of this run lie.
+    pub places: Places,
+    /// Where jobs run.
+    pub backend: Box<dyn Backend>,
+    /// What jobs may see.
+    pub around: Surroundings,
+    /// Who waits for which directory.
+    pub(super) hub: Hub,
+}
+
+/// Why an effect failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EffectError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Job(#[from] job::JobError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    #[error("{0}")]
+    State(&'static str),
+}
+
+pub(super) fn trouble(error: EffectError) -> Trouble {
+    let no_room = match &error {
+        EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
+        EffectError::Git(e) => e.to_string().contains("No space left on device"),
+        EffectError::Job(_) | EffectError::Backend(_) | EffectError::State(_) => false,
+    };
+    if no_room { Trouble::NoRoom(error.to_string()) } else { Trouble::Refused(error.to_string()) }
+}
+
+/// The commit that holds what stands in a slot: the worker's own where it says the same, else one on top.
+pub(super) fn commit_slot(
+    repo: &Repo,
+    places: &Places,
+    slot: u32,
+    base: &Sha,
+    text: &str,
+    at: i64,
+) -> Result<Sha, EffectError> {
+    let path = places.slot(slot);
+    let tree = repo.snapshot(&path, &places.slot_index(slot))?;
+    if tree == repo.tree_of(base)? {
+        return Ok(base.clone());
+    }
+    let own = repo.worktree_head(&path)?.filter(|h| repo.has_commit(h));
+    let own = own.filter(|h| repo.contains(h, base).unwrap_or(false));
+    match own {
+        Some(own) if repo.tree_of(&own)? == tree => Ok(own),
+        own => Ok(repo.commit_tree(&tree, own.as_ref().unwrap_or(base), text, at)?),
+    }
+}
