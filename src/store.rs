@@ -181,6 +181,10 @@ pub fn ensure_lines(path: &Path, lines: &[&str]) -> Result<(), StoreError> {
     replace(path, &text, Mode::Shared)
 }
 
+/// Against a passing look at the lock.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// An exclusive lock on a file, freed by the kernel when the process dies.
 #[derive(Debug)]
 pub struct Lock {
@@ -189,14 +193,18 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock; `None` when another process has it.
+    /// Takes the lock; `None` when another process has it. Whoever only looks whether it is held holds it for a
+    /// moment as well, so that a few tries are made.
     pub fn try_take(path: &Path) -> Result<Option<Lock>, StoreError> {
         let file = open_lock(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { file, path: path.to_owned() })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(failed("lock", path)(e)),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Lock { file, path: path.to_owned() })),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(e)) => return Err(failed("lock", path)(e)),
+            }
         }
+        Ok(None)
     }
 
     /// Waits for the lock.

@@ -289,10 +289,12 @@ pub struct Change {
     pub old_mode: u32,
     /// Git's file mode after; 0 when it no longer exists.
     pub new_mode: u32,
-    /// How many lines are new.
+    /// How many lines are new; a binary file counts as one.
     pub added: usize,
-    /// How many lines are gone.
+    /// How many lines are gone; a binary file counts as one.
     pub removed: usize,
+    /// Whether all that was there still begins the file: it was only added to.
+    pub only_grew: bool,
 }
 
 /// What happened to a path. A rename is a deletion and an addition: both ends are judged.

@@ -219,6 +219,7 @@ impl Sim<'_> {
                     new_mode: 0o100_644,
                     added: 1,
                     removed: 0,
+                    only_grew: true,
                 };
                 Product::Collected { head, changes: vec![change] }
             }
@@ -248,7 +249,7 @@ impl Sim<'_> {
                 let checks = state.stage_checks();
                 let steps = checks
                     .iter()
-                    .map(|c| step(&c.command, Some(i32::from(!good)), false))
+                    .map(|(_, c)| step(&c.command, Some(i32::from(!good)), false))
                     .collect();
                 self.job(format!("gate-{stage}"), steps)
             }

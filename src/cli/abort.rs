@@ -52,7 +52,7 @@ pub fn abort(context: &mut Context, args: &AbortArgs) -> Result<Exit, Failure> {
             return finish(context, &state);
         }
     }
-    let state = take_up(context, repo, &id, false)?;
+    let state = take_up(context, repo, &id, None, false)?;
     let exit = finish(context, &state)?;
     Ok(if state.outcome == Some(Outcome::Aborted) { Exit::Done } else { exit })
 }

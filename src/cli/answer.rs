@@ -8,7 +8,6 @@ use super::exit::{Exit, Failure};
 use super::logs::find_task;
 use crate::execute::event::Choice;
 use crate::execute::run;
-use crate::execute::state::Step;
 use crate::execute::world::AnswerFile;
 use crate::store;
 
@@ -37,17 +36,20 @@ fn answer(context: &mut Context, args: &AnswerArgs, choice: Choice) -> Result<Ex
     let run = &state.tasks[task];
     let id = state.plan.tasks[task].id.clone();
     let (word, fits) = match choice {
-        Choice::Retry => ("retry", matches!(run.step, Step::Failed | Step::Skipped)),
-        Choice::Skip | Choice::Abort => ("skip", matches!(run.step, Step::Failed | Step::Pending)),
+        Choice::Retry => ("retry", state.may_retry(task)),
+        Choice::Skip | Choice::Abort => ("skip", state.may_skip(task)),
     };
     if state.outcome.is_some() {
         return Err(Failure::new(Exit::Usage, format!("run {} has ended", places.run)));
     }
+    if state.promoted.is_some() || state.cleaned {
+        let message = format!("run {} has moved {} already", places.run, state.header.target);
+        return Err(Failure::new(Exit::Usage, message).hint("`slimductor resume` finishes it"));
+    }
     if !fits {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{id} is {}: there is nothing to {word}", run.word()),
-        ));
+        let why = crate::execute::projection::reason(&state, task, run);
+        let message = format!("{id} is {} ({why}): there is nothing to {word}", run.word());
+        return Err(Failure::new(Exit::Usage, message));
     }
     run::leave_answer(
         &places,

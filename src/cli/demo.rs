@@ -54,8 +54,9 @@ pub fn demo(context: &mut Context, args: &DemoArgs) -> Result<Exit, Failure> {
     context.global.config = None;
     context.dir.clone_from(&dir);
     let start = tip(&repo)?;
-    let id = make(context, &RunArgs::for_demo(PathBuf::from("tasks.yaml"), args.backend), &repo)?;
-    let state = match take_up(context, repo, &id, false) {
+    let (id, lock) =
+        make(context, &RunArgs::for_demo(PathBuf::from("tasks.yaml"), args.backend), &repo)?;
+    let state = match take_up(context, repo, &id, Some(lock), false) {
         Ok(state) => state,
         Err(failure) => {
             if !args.keep {
@@ -121,6 +122,6 @@ fn end(context: &mut Context, dir: &Path, id: &crate::types::RunId) {
         &AnswerFile { choice: Choice::Abort, task: None, attempt: None },
     );
     if let Ok(repo) = Repo::discover(dir) {
-        let _ = take_up(context, repo, id, false);
+        let _ = take_up(context, repo, id, None, false);
     }
 }

@@ -47,6 +47,12 @@ pub fn gather(context: &Context, file: Option<&Path>) -> Result<Gathered, Failur
     let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
     let (config, config_bytes) = config(context, &root)?;
     let path = context.dir.join(&file);
+    let size = std::fs::metadata(&path).map_or(0, |m| m.len());
+    if size > plan::yaml::MAX_INPUT as u64 {
+        let mib = size / (1024 * 1024);
+        let message = format!("{} is {mib} MiB; a plan may have 64 MiB", file.display());
+        return Err(Failure::new(Exit::Invalid, message).hint("split it into several plans"));
+    }
     let bytes = std::fs::read(&path).map_err(|e| {
         let failure = Failure::new(Exit::Invalid, format!("cannot read {}: {e}", file.display()));
         if e.kind() == std::io::ErrorKind::NotFound {
@@ -122,23 +128,21 @@ fn facts(document: &Document, root: &Path) -> Facts {
     paths.sort_unstable();
     paths.dedup();
     for path in paths {
-        if path.contains(['*', '?', '[', '{', '\\']) {
-            if !path.starts_with('/') && root.join(path).symlink_metadata().is_ok() {
-                facts.existing.insert(path.to_owned());
-            }
-            continue;
+        let glob = path.contains(['*', '?', '[', '{', '\\']);
+        let literal = glob && !path.starts_with('/') && root.join(path).symlink_metadata().is_ok();
+        if literal {
+            facts.existing.insert(path.to_owned());
         }
         // Only what lies on the way to a named path can lead out of the repository.
-        let mut walked = PathBuf::new();
-        for part in path.split('/') {
-            walked.push(part);
-            let here = root.join(&walked);
+        let Ok(pattern) = plan::Pattern::parse(path, literal) else { continue };
+        for part in pattern.fixed_parents() {
+            let here = root.join(part);
             let link = here.symlink_metadata().is_ok_and(|m| m.is_symlink());
-            let outside = |to: PathBuf| {
-                !to.starts_with(root.canonicalize().unwrap_or_else(|_| root.to_owned()))
+            let inside = |to: &PathBuf| {
+                to.starts_with(root.canonicalize().unwrap_or_else(|_| root.to_owned()))
             };
-            if link && here.canonicalize().is_ok_and(outside) {
-                facts.outward_links.insert(walked.to_string_lossy().into_owned());
+            if link && !here.canonicalize().is_ok_and(|to| inside(&to)) {
+                facts.outward_links.insert(part.to_owned());
             }
         }
     }

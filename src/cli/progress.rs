@@ -135,6 +135,7 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
         | Event::StageReady { .. }
         | Event::StageChecked { .. }
         | Event::TargetMerged { .. }
+        | Event::PromotionStarted { .. }
         | Event::CleanedUp { .. }
         | Event::RunEnded { .. } => return None,
     };

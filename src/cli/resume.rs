@@ -46,6 +46,6 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
         return Ok(exit_of(&state));
     }
     context.output.note(&format!("run {id}: {}", state.header.request));
-    let state = take_up(context, repo, &id, args.promote_landed)?;
+    let state = take_up(context, repo, &id, None, args.promote_landed)?;
     finish(context, &state)
 }

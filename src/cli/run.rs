@@ -19,6 +19,7 @@ use crate::git::Repo;
 use crate::plan::config::{BackendChoice, Promote};
 use crate::plan::risk::{Level, Risk};
 use crate::plan::{Plan, Work};
+use crate::store::Lock;
 use crate::types::{RunId, Sha, TaskId};
 
 /// How many tasks are worked on at once when nothing says otherwise.
@@ -86,16 +87,17 @@ impl RunArgs {
 /// The command.
 pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit, Failure> {
     let repo = Repo::discover(&context.dir)?;
-    let id = make(context, args, &repo)?;
+    let (id, lock) = make(context, args, &repo)?;
     if args.detach {
+        drop(lock);
         return detach(context, &repo, &id);
     }
-    let state = take_up(context, repo, &id, false)?;
+    let state = take_up(context, repo, &id, Some(lock), false)?;
     finish(context, &state)
 }
 
 /// Checks the plan, asks what is to be asked, and makes the run.
-pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<RunId, Failure> {
+pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId, Lock), Failure> {
     let gathered = gather(context, args.file.as_deref())?;
     if !context.output.manner.json || !gathered.analysis.valid() {
         show_problems(context, &gathered);
@@ -143,7 +145,7 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<RunId,
         env_pass: gathered.config.workers.env_pass.clone(),
     };
     let overlay = context.env.iter().filter(|(name, _)| name.starts_with("SLIMDUCTOR__"));
-    let id = run::create(
+    let (id, lock) = run::create(
         repo,
         NewRun {
             plan_text: &gathered.bytes,
@@ -167,7 +169,7 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<RunId,
         other => other.to_owned(),
     };
     context.output.note(&format!("run {id}: {} tasks on {how}", plan.tasks.len()));
-    Ok(id)
+    Ok((id, lock))
 }
 
 /// Takes a run up and drives it until it is over or waits for a person.
@@ -175,9 +177,10 @@ pub fn take_up(
     context: &mut Context,
     repo: Repo,
     id: &RunId,
+    lock: Option<Lock>,
     promote_landed: bool,
 ) -> Result<RunState, Failure> {
-    let held = run::hold(repo.root(), id)?;
+    let held = run::hold(repo.root(), id, lock)?;
     let (env, exe) = (context.env.clone(), context.exe.clone());
     let output = &mut context.output;
     let result = run::drive(repo, held, &env, exe, promote_landed, |record, state| {

@@ -95,36 +95,53 @@ pub fn worker(
     env.insert("SLIMDUCTOR_ATTEMPT".to_owned(), attempt.to_string());
     let findings = dir.with_file_name(format!("{job}.findings.md"));
     env.insert("SLIMDUCTOR_FINDINGS".to_owned(), findings.to_string_lossy().into_owned());
-    let step = StepSpec { command, argv, required: true, timeout_ms: spec.timeout_ms };
+    let step = StepSpec {
+        command,
+        argv,
+        required: true,
+        timeout_ms: spec.timeout_ms,
+        env: BTreeMap::new(),
+    };
     Spec { v: 1, job, cwd: cwd.to_owned(), env, steps: vec![step], grace_ms: GRACE_MS }
 }
 
-/// A job of checks on the tree in `cwd`, where `changed` are the paths that the change touches.
+/// A job of checks, about one task or about all, on the tree in `cwd`, where `changed` are the paths that the change touches. Each check may
+/// belong to a task, whose variables it gets.
 pub fn checks(
     around: &Surroundings,
     state: &RunState,
     job: JobId,
-    tasks: &[usize],
-    checks: &[Check],
+    about: Option<usize>,
+    checks: &[(Option<usize>, Check)],
     changed: &[String],
     cwd: &Path,
 ) -> Spec {
     let mut env = around.env.clone();
     env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
-    for task in tasks {
-        env.extend(task_env(around, state, *task));
+    if let Some(task) = about {
+        env.insert("SLIMDUCTOR_TASK".to_owned(), state.plan.tasks[task].id.to_string());
     }
-    let applies = |c: &&Check| c.paths.is_empty() || touches(&c.paths, changed);
-    let steps = checks
-        .iter()
-        .filter(applies)
-        .map(|c| StepSpec {
-            command: c.command.clone(),
-            argv: shell(&command::expand(&c.command, changed)),
-            required: c.required,
-            timeout_ms: c.timeout_ms,
-        })
-        .collect();
+    let mut steps: Vec<StepSpec> = Vec::new();
+    for (task, check) in checks {
+        if !check.paths.is_empty() && !touches(&check.paths, changed) {
+            continue;
+        }
+        let own = task.map(|t| state.plan.tasks[t].env.clone()).unwrap_or_default();
+        let same = |s: &&mut StepSpec| {
+            s.command == check.command && s.required == check.required && s.env == own
+        };
+        if let Some(step) = steps.iter_mut().find(same) {
+            step.timeout_ms = step.timeout_ms.max(check.timeout_ms);
+            continue;
+        }
+        steps.push(StepSpec {
+            command: check.command.clone(),
+            argv: shell(&command::expand(&check.command, changed)),
+            required: check.required,
+            timeout_ms: check.timeout_ms,
+            env: own,
+        });
+    }
     Spec { v: 1, job, cwd: cwd.to_owned(), env, steps, grace_ms: GRACE_MS }
 }
 

@@ -1,4 +1,4 @@
-//! Ends and removes what a run made. Work that did not land stays on recovery branches; what a person edited in a
+//! Ends and removes what a run made, and the links that show it. Work that did not land stays on recovery branches; what a person edited in a
 //! kept worktree stays as well.
 
 use std::path::{Path, PathBuf};
@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use super::command::Product;
 use super::job::{self, Probe};
 use super::shared::{EffectError, Shared, commit_slot};
-use super::state::{RunState, Step, TaskRun};
+use super::state::{RunState, Step};
 use super::worktree::Places;
 use crate::git::Repo;
 use crate::integrate::message;
-use crate::store;
-use crate::types::{Sha, TaskId};
+use crate::store::{self, Mode};
+use crate::types::{Attempt, Sha, TaskId};
 
 /// Removes jobs, worktrees, branches and links of the run, and says which branches were kept.
 pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, EffectError> {
     let (repo, places) = (&shared.repo, &shared.places);
     if state.aborting {
+        // Also those that are only being made at this moment.
+        job::cancel_all(&places.jobs())?;
         for dir in places.jobs_on_disk() {
             if !matches!(job::probe(&dir)?, Probe::Ended(_)) {
                 job::stop(&dir)?;
@@ -46,7 +48,8 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
     Ok(Product::CleanedUp { kept })
 }
 
-/// Puts what a task that did not land has to show on recovery branches.
+/// Puts what a task that did not land has to show on recovery branches. One that is there already is whole, and
+/// stays: after a crash the worktree behind it may be half gone.
 fn keep_unmerged(
     shared: &Shared,
     state: &RunState,
@@ -56,53 +59,76 @@ fn keep_unmerged(
     let (repo, places) = (&shared.repo, &shared.places);
     let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
     let branch = |attempt| state.recovery_branch(&spec.id, attempt);
-    let mut unmerged: Vec<(String, Sha)> =
-        run.discarded.iter().map(|(attempt, head)| (branch(*attempt), head.clone())).collect();
+    let mut keep = |branch: String, head: Sha| -> Result<(), EffectError> {
+        let staging = state.staging.as_ref();
+        if staging.is_some_and(|s| repo.contains(s, &head).unwrap_or(false)) {
+            return Ok(());
+        }
+        repo.set_branch(&branch, &head, "slimductor: keep work that did not land")?;
+        kept.push(branch);
+        Ok(())
+    };
+    for (attempt, head) in &run.discarded {
+        keep(branch(*attempt), head.clone())?;
+    }
     if let Some(head) = &run.head {
-        unmerged.push((branch(run.attempt), head.clone()));
-    } else if let (Some(slot), Some(base), true) = (run.slot, &run.base, run.is_active()) {
+        return keep(branch(run.attempt), head.clone());
+    }
+    if let (Some(slot), Some(base), true) = (run.slot, &run.base, run.is_active()) {
         // A worker that was cut down: what it had written is kept.
+        let name = branch(run.attempt);
+        if let Some(head) = repo.branch_tip(&name)? {
+            return keep(name, head);
+        }
         if places.slot_index(slot).exists() && places.slot(slot).exists() {
             let text =
                 message::work(&state.header.run_id, &spec.id, run.attempt, &spec.description);
             let head = commit_slot(repo, places, slot, base, &text, state.at)?;
-            unmerged.push((branch(run.attempt), head));
+            return keep(name, head);
         }
-    } else if let Some(edited) = edited(repo, places, run, state.at)? {
-        unmerged.push((format!("{}-edited", branch(run.attempt)), edited));
+        return Ok(());
     }
-    for (branch, head) in unmerged {
-        let staging = state.staging.as_ref();
-        if staging.is_some_and(|s| repo.contains(s, &head).unwrap_or(false)) {
-            continue;
-        }
-        repo.set_branch(&branch, &head, "slimductor: keep work that did not land")?;
-        kept.push(branch);
+    if let Some(name) = save_edits(shared, state, task, run.attempt)? {
+        kept.push(name);
     }
     Ok(())
 }
 
-/// What a person changed in the kept worktree of a failed attempt, as a commit; `None` when nothing.
-pub(super) fn edited(
-    repo: &Repo,
-    places: &Places,
-    run: &TaskRun,
-    at: i64,
-) -> Result<Option<Sha>, EffectError> {
+/// Keeps what a person changed in the kept worktree of a failed attempt on a branch of its own, once; says which.
+pub(super) fn save_edits(
+    shared: &Shared,
+    state: &RunState,
+    task: usize,
+    attempt: Attempt,
+) -> Result<Option<String>, EffectError> {
+    let (repo, places) = (&shared.repo, &shared.places);
+    let (run, id) = (&state.tasks[task], &state.plan.tasks[task].id);
+    let branch = format!("{}-edited", state.recovery_branch(id, attempt));
+    if repo.branch_tip(&branch)?.is_some() {
+        return Ok(Some(branch));
+    }
     let Some(slot) = run.slot else { return Ok(None) };
     let (path, index) = (places.slot(slot), places.slot_index(slot));
-    let Some((_, last)) = run.discarded.iter().next_back() else { return Ok(None) };
-    // A worktree that stands at the new base was made ready before a crash.
-    let remade =
-        repo.worktree_head(&path)?.is_some_and(|h| run.base.as_ref() == Some(&h) && *last != h);
-    if !path.exists() || !index.exists() || remade {
+    // After this the worktree may be half made anew: a crash must not take that for a person's work.
+    let saved = places.indices().join(format!("{id}-{attempt}.saved"));
+    if saved.exists() || !path.exists() || !index.exists() {
         return Ok(None);
     }
+    let last = match run.discarded.get(&attempt) {
+        Some(head) => Some(head.clone()),
+        // It could not be committed at the time.
+        None => repo.worktree_head(&path)?.filter(|h| repo.has_commit(h)),
+    };
+    let Some(last) = last else { return Ok(None) };
     let tree = repo.snapshot(&path, &index)?;
-    if tree == repo.tree_of(last)? {
-        return Ok(None);
+    let edited = tree != repo.tree_of(&last)?;
+    if edited {
+        let text = "Edited by hand in the kept worktree\n";
+        let commit = repo.commit_tree(&tree, &last, text, state.at)?;
+        repo.set_branch(&branch, &commit, "slimductor: keep what a person edited")?;
     }
-    Ok(Some(repo.commit_tree(&tree, last, "Edited by hand in the kept worktree\n", at)?))
+    store::create_new(&saved, b"", Mode::Private)?;
+    Ok(edited.then_some(branch))
 }
 
 /// The staging branch goes with the run, unless it holds what nothing else does.

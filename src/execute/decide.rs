@@ -56,6 +56,15 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
     if state.is_over() || state.refused.is_some() {
         return due;
     }
+    // A choice about the target that was recorded is seen to its end before anything else.
+    if let Some((target, _)) = &state.target_moved {
+        due.push(Effect::MergeTarget { target: target.clone() });
+        return due;
+    }
+    if let Some(to) = &state.promoting {
+        due.push(Effect::Promote { to: to.clone() });
+        return due;
+    }
     if state.aborting {
         // What is being written is finished first; what runs is ended by the clean-up.
         if !state.cleaned && !in_flight.iter().any(|e| !e.is_job() && *e != Effect::CleanUp) {
@@ -63,10 +72,10 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
         }
         return due;
     }
-    let Some(staging) = &state.staging else {
+    if state.staging.is_none() {
         due.push(Effect::CreateStaging);
         return due;
-    };
+    }
     for (task, run) in state.tasks.iter().enumerate() {
         let attempt = run.attempt;
         match run.step {
@@ -92,16 +101,9 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
             StageStep::Red => {}
         }
     }
-    if is_settled(state) && state.stage.is_none() {
-        if let Some((target, _)) = &state.target_moved {
-            due.push(Effect::MergeTarget { target: target.clone() });
-        } else if wants_promotion(state) {
-            if state.gated.as_ref() == Some(staging) && state.promotion_blocked.is_none() {
-                due.push(Effect::Promote { to: staging.clone() });
-            }
-        } else if !state.cleaned && may_end(state) {
-            due.push(Effect::CleanUp);
-        }
+    let over = is_settled(state) && state.stage.is_none() && !wants_promotion(state);
+    if over && !state.cleaned && may_end(state) {
+        due.push(Effect::CleanUp);
     }
     due
 }
@@ -112,7 +114,7 @@ fn is_settled(state: &RunState) -> bool {
     all_landed || (state.promote_landed && is_stuck(state))
 }
 
-/// Whether nothing runs, nothing can start, now or later, and something has failed.
+/// Whether nothing runs, nothing can start, now or later, and something has not landed.
 fn is_stuck(state: &RunState) -> bool {
     let idle = |task: usize| match state.tasks[task].step {
         Step::Merged | Step::Failed | Step::Skipped => true,
@@ -124,7 +126,8 @@ fn is_stuck(state: &RunState) -> bool {
         | Step::Judging
         | Step::Queued => false,
     };
-    (0..state.tasks.len()).all(idle) && state.tasks.iter().any(|t| t.step == Step::Failed)
+    let open = |t: &super::state::TaskRun| !matches!(t.step, Step::Merged | Step::Skipped);
+    (0..state.tasks.len()).all(idle) && state.tasks.iter().any(open)
 }
 
 /// Whether staging holds something that the target does not have yet and is to get.
@@ -140,23 +143,26 @@ fn may_end(state: &RunState) -> bool {
 }
 
 fn is_current(state: &RunState, answer: &Answer) -> bool {
+    if state.promoted.is_some() || state.cleaned || state.aborting || state.outcome.is_some() {
+        return false;
+    }
     match (answer.choice, answer.about) {
-        (Choice::Abort, _) => {
-            state.promoted.is_none() && !state.aborting && state.outcome.is_none()
-        }
+        (Choice::Abort, _) => true,
         (Choice::Retry, Some((task, attempt))) => {
-            let run = &state.tasks[task];
-            matches!(run.step, Step::Failed | Step::Skipped) && run.attempt == attempt
+            state.may_retry(task) && state.tasks[task].attempt == attempt
         }
         (Choice::Skip, Some((task, attempt))) => {
-            let run = &state.tasks[task];
-            matches!(run.step, Step::Failed | Step::Pending) && run.attempt == attempt
+            state.may_skip(task) && state.tasks[task].attempt == attempt
         }
         (Choice::Retry | Choice::Skip, None) => false,
     }
 }
 
 fn answers(state: &RunState, seen: &Seen) -> Vec<Event> {
+    // While the target is being moved, what happens to it is decided already.
+    if state.promoting.is_some() || state.target_moved.is_some() {
+        return Vec::new();
+    }
     // One at a time: the next is judged by the state that this one makes.
     let fresh =
         seen.answers.iter().find(|a| !state.answered.contains(&a.id) && is_current(state, a));
@@ -222,6 +228,16 @@ fn stage_choice(state: &RunState, seen: &Seen, limits: &Limits, staging: &Sha) -
         return Some(next(Some(task)));
     }
     let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
+    let ready_to_promote = is_settled(state)
+        && wants_promotion(state)
+        && state.gated.as_ref() == Some(staging)
+        && state.promotion_blocked.is_none()
+        && state.target_moved.is_none()
+        && state.promoting.is_none();
+    if ready_to_promote {
+        let (from, to) = (state.target_tip.clone(), staging.clone());
+        return Some(Event::PromotionStarted { from, to });
+    }
     let gate_due = is_settled(state)
         && landed
         && state.promoted.is_none()
@@ -280,13 +296,17 @@ fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
         return Some(Event::RunEnded { outcome });
     }
     if is_stuck(state) && !is_settled(state) {
-        let failed: Vec<&str> = (0..state.tasks.len())
-            .filter(|t| state.tasks[*t].step == Step::Failed)
-            .map(|t| state.plan.tasks[t].id.as_str())
-            .collect();
-        return Some(Event::Escalated {
-            reason: format!("out of attempts: {}", failed.join(", ")),
-        });
+        let with = |step: Step| -> Vec<&str> {
+            let tasks = (0..state.tasks.len()).filter(|t| state.tasks[*t].step == step);
+            tasks.map(|t| state.plan.tasks[t].id.as_str()).collect()
+        };
+        let failed = with(Step::Failed);
+        let reason = if failed.is_empty() {
+            format!("nothing can start: {}", with(Step::Pending).join(", "))
+        } else {
+            format!("out of attempts: {}", failed.join(", "))
+        };
+        return Some(Event::Escalated { reason });
     }
     None
 }

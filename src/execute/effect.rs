@@ -35,11 +35,9 @@ pub(super) fn perform(
             };
             let path = places.slot(slot);
             store::make_dir(&places.indices())?;
-            let retried = run.attempts_before > 0 && run.attempt == run.attempts_before + 1;
-            let edited = if retried { cleanup::edited(repo, places, run, state.at)? } else { None };
-            if let Some(edited) = edited {
-                let branch = format!("{}-edited", state.recovery_branch(id, run.attempts_before));
-                repo.set_branch(&branch, &edited, "slimductor: keep what a person edited")?;
+            // The first attempt after a person's `retry` gets the worktree that the person may have edited.
+            if run.attempts_before > 0 && run.attempt == run.attempts_before + 1 {
+                cleanup::save_edits(shared, state, *task, run.attempts_before)?;
             }
             repo.prepare_worktree(&path, base, &places.slot_index(slot))?;
             cleanup::link(places, id, &path)?;

@@ -66,6 +66,8 @@ pub enum Event {
     StageChecked { stage: StageNumber, report: JobReport, findings: Vec<Finding> },
     /// Staging stands at the stage's commit.
     Landed { task: TaskId, commit: Sha },
+    /// Chosen: the target is to go from here to the staging tip. From now on no answer is taken until that is over.
+    PromotionStarted { from: Sha, to: Sha },
     /// The target stands at the staging tip.
     Promoted { from: Sha, to: Sha },
     /// The target could not be moved; nothing was touched.

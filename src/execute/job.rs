@@ -47,6 +47,9 @@ pub struct StepSpec {
     pub required: bool,
     /// Its limit, ms.
     pub timeout_ms: u64,
+    /// Variables of its own, over those of the job.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
 }
 
 /// Who runs the job.
@@ -213,10 +216,28 @@ pub fn plain(text: &str) -> String {
     out
 }
 
+/// Whether the job was told to end, alone or with all jobs of its run.
+pub fn is_cancelled(dir: &Path) -> bool {
+    dir.join("cancel").exists() || dir.parent().is_some_and(|jobs| jobs.join("cancelled").exists())
+}
+
+/// Tells a job that was not taken up yet that it never will be.
+pub fn cancel(dir: &Path) -> Result<(), JobError> {
+    store::create_new(&dir.join("cancel"), b"", Mode::Private)?;
+    Ok(())
+}
+
+/// The same to every job of a run, made or to be made.
+pub fn cancel_all(jobs: &Path) -> Result<(), JobError> {
+    store::make_dir(jobs)?;
+    store::create_new(&jobs.join("cancelled"), b"", Mode::Private)?;
+    Ok(())
+}
+
 /// Asks the job to end and waits until it has: TERM, grace, KILL, its whole process tree. A job that was not
 /// taken up yet never will be.
 pub fn stop(dir: &Path) -> Result<(), JobError> {
-    store::create_new(&dir.join("cancel"), b"", Mode::Private)?;
+    cancel(dir)?;
     let Some(pid) = read_pid(dir) else { return Ok(()) };
     // The lock is held, so the process behind the pid is the wrapper and no other.
     if !store::is_locked(&lock_path(dir)) {
@@ -263,7 +284,7 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
     let mut stop = Stop::new()?;
     let mut report = JobReport { ending: Ending::Finished, steps: Vec::new() };
     for (n, step) in spec.steps.iter().enumerate() {
-        if dir.join("cancel").exists() {
+        if is_cancelled(dir) {
             report.ending = Ending::Stopped;
             break;
         }
@@ -274,13 +295,11 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
             break;
         }
     }
-    store::remove_dir(&tmp)?;
     let exit = Exit { v: 1, report };
-    store::replace(
-        &dir.join("exit.json"),
-        &serde_json::to_vec(&exit).unwrap_or_default(),
-        Mode::Private,
-    )?;
+    let text = serde_json::to_vec(&exit).unwrap_or_default();
+    store::replace(&dir.join("exit.json"), &text, Mode::Private)?;
+    // What a command made unremovable says nothing about how it ended.
+    let _ = store::remove_dir(&tmp);
     drop(lock);
     Ok(())
 }
@@ -390,6 +409,7 @@ fn start(
         .current_dir(&spec.cwd)
         .env_clear()
         .envs(&spec.env)
+        .envs(&step.env)
         .env("TMPDIR", tmp)
         .env(process_tree::MARK, dir)
         .stdin(Stdio::null());

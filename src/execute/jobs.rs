@@ -4,7 +4,7 @@ use super::brief;
 use super::command::Effect;
 use super::job::Spec;
 use super::shared::{EffectError, Shared};
-use super::state::{RunState, Step};
+use super::state::RunState;
 use crate::store::{self, Mode};
 use crate::types::{JobId, Sha};
 
@@ -51,35 +51,23 @@ pub(super) fn make_job(
             };
             let spec = &state.plan.tasks[*task];
             let job = JobId::checks(&spec.id, *attempt);
-            let title = format!("check-{}", spec.id);
+            let own: Vec<_> = spec.verification.iter().map(|c| (Some(*task), c.clone())).collect();
             let changed = changed(base, head)?;
-            let cwd = places.slot(slot);
-            Ok((
-                brief::checks(around, state, job, &[*task], &spec.verification, &changed, &cwd),
-                title,
-            ))
+            let made =
+                brief::checks(around, state, job, Some(*task), &own, &changed, &places.slot(slot));
+            Ok((made, format!("check-{}", spec.id)))
         }
         Effect::CheckStage { stage: number } => {
             let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
             let commit =
                 stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
-            let (tasks, base) = match stage.task {
-                Some(task) => (vec![task], &stage.base),
-                None => (
-                    (0..state.tasks.len())
-                        .filter(|t| state.tasks[*t].step == Step::Merged)
-                        .collect(),
-                    &state.header.base,
-                ),
-            };
+            let base = if stage.task.is_some() { &stage.base } else { &state.header.base };
             let changed = changed(base, commit)?;
             let checks = state.stage_checks();
-            let cwd = places.gate();
             let job = JobId::gate(*number);
-            Ok((
-                brief::checks(around, state, job, &tasks, &checks, &changed, &cwd),
-                format!("gate-{number}"),
-            ))
+            let spec =
+                brief::checks(around, state, job, stage.task, &checks, &changed, &places.gate());
+            Ok((spec, format!("gate-{number}")))
         }
         Effect::CreateStaging
         | Effect::Prepare { .. }

@@ -4,6 +4,7 @@ use super::command::{Effect, Limits, Product, Seen, Trouble};
 use super::event::Event;
 use super::state::RunState;
 use crate::git::{FastForward, Merge, Swap};
+use crate::plan::Check;
 use crate::types::{Category, Finding, Sha};
 use crate::verify;
 
@@ -67,7 +68,7 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
         (Effect::PrepareStage { stage }, _) => Event::StageReady { stage: *stage },
         (Effect::CheckStage { stage }, Product::Job(report)) => Event::StageChecked {
             stage: *stage,
-            findings: verify::command::judge(&state.stage_checks(), report),
+            findings: verify::command::judge(&checks_of(state.stage_checks()), report),
             report: report.clone(),
         },
         (Effect::Land { .. }, Product::Swapped(Swap::Done)) => {
@@ -118,6 +119,10 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
     Some(event)
 }
 
+fn checks_of(owned: Vec<(Option<usize>, Check)>) -> Vec<Check> {
+    owned.into_iter().map(|(_, check)| check).collect()
+}
+
 fn elsewhere(what: &str, at: Option<&Sha>) -> Event {
     let at = at.map_or("gone", Sha::short);
     let error = format!("it is at {at}, which this run did not do");
@@ -138,7 +143,14 @@ fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: 
                 help: "put right what the message says, then `slimductor retry`".to_owned(),
                 output: None,
             };
-            attempt_failed(state, seen, *task, vec![finding], limits)
+            let mut event = attempt_failed(state, seen, *task, vec![finding], limits);
+            if let (Effect::Collect { .. }, Event::AttemptFailed { retry_at, .. }) =
+                (effect, &mut event)
+            {
+                // What could not be committed must not be cleaned away by another attempt: a person looks.
+                *retry_at = None;
+            }
+            event
         }
         Effect::CreateStaging => failed("make the staging branch", error),
         Effect::BuildStage { .. } => failed("merge into staging", error),

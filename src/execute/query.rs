@@ -1,6 +1,6 @@
 //! Questions to the state of a run: derived, never stored. Pure.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::event::Outcome;
 use super::state::RunState;
@@ -34,6 +34,18 @@ impl RunState {
         None
     }
 
+    /// Whether a person may have `task` tried again: it failed, or was left out while all that it needs was not.
+    pub fn may_retry(&self, task: usize) -> bool {
+        let lacks = |d: &usize| self.tasks[*d].step == Step::Skipped;
+        let missing = self.plan.order.dependencies[task].iter().any(lacks);
+        matches!(self.tasks[task].step, Step::Failed | Step::Skipped) && !missing
+    }
+
+    /// Whether a person may leave `task` out: it has not begun, or it failed.
+    pub fn may_skip(&self, task: usize) -> bool {
+        matches!(self.tasks[task].step, Step::Failed | Step::Pending)
+    }
+
     /// The phase's word in `status`.
     pub fn phase(&self) -> &'static str {
         match (self.outcome, &self.waiting) {
@@ -64,28 +76,28 @@ impl RunState {
         format!("slimductor/{}/recovery/{task}-{attempt}", self.header.run_id)
     }
 
-    /// The checks of the stage at the gate: the task's own and the incremental ones; at the end the final
-    /// ones or, where none are declared, those of everything that landed.
-    pub fn stage_checks(&self) -> Vec<Check> {
+    /// The checks of the stage at the gate, each with the task that it belongs to: the task's own and the
+    /// incremental ones; at the end the final ones or, where none are declared, those of everything that landed.
+    pub fn stage_checks(&self) -> Vec<(Option<usize>, Check)> {
         let plan = &self.plan;
-        let mut checks = Vec::new();
+        let of = |task: usize| {
+            plan.tasks[task].verification.iter().map(move |c| (Some(task), c.clone()))
+        };
+        let common = |checks: &[Check]| -> Vec<(Option<usize>, Check)> {
+            checks.iter().map(|c| (None, c.clone())).collect()
+        };
         match self.stage.as_ref() {
             Some(Stage { task: Some(task), .. }) => {
-                checks.extend(plan.tasks[*task].verification.iter().cloned());
-                checks.extend(plan.incremental.iter().cloned());
+                of(*task).chain(common(&plan.incremental)).collect()
             }
             Some(Stage { task: None, .. }) if !plan.final_checks.is_empty() => {
-                checks.extend(plan.final_checks.iter().cloned());
+                common(&plan.final_checks)
             }
             Some(Stage { task: None, .. }) => {
                 let merged = (0..plan.tasks.len()).filter(|t| self.tasks[*t].step == Step::Merged);
-                checks.extend(merged.flat_map(|t| plan.tasks[t].verification.iter().cloned()));
-                checks.extend(plan.incremental.iter().cloned());
+                merged.flat_map(of).chain(common(&plan.incremental)).collect()
             }
-            None => {}
+            None => Vec::new(),
         }
-        let mut seen = HashSet::new();
-        checks.retain(|c| seen.insert((c.command.clone(), c.required)));
-        checks
     }
 }

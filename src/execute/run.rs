@@ -135,8 +135,8 @@ pub struct NewRun<'a> {
     pub approval: Approval,
 }
 
-/// Makes a run: its directory appears whole, with the approval in its first record.
-pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<RunId, RunError> {
+/// Makes a run: its directory appears whole, with the approval in its first record, and held by this process.
+pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
     let runs = runs_dir(repo.root());
     store::make_dir(&runs)?;
     store::ensure_lines(&repo.common().join("info/exclude"), &EXCLUDED)?;
@@ -171,8 +171,11 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<RunId, RunError> {
         approval: new.approval,
     };
     Journal::create(&built.join("journal.jsonl"), at, first)?;
+    // Held before the run can be seen: two runs that overlap cannot both start.
+    let lock = Lock::take(&built.join("lock"))?;
+    store::sync_dir(&built)?;
     store::publish_dir(&built, &runs.join(run.as_str()))?;
-    Ok(run)
+    Ok((run, lock))
 }
 
 /// The SHA-256 of `bytes` in hexadecimal.
@@ -276,10 +279,8 @@ fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {
     config.overlay(&frozen.overlay).map_err(|e| unreadable(&places.config(), e))?;
     let document =
         plan::parse(&bytes(places.plan())?).map_err(|p| unreadable(&places.plan(), p.message))?;
-    let analysis = plan::check::check(&document, &frozen.facts, &config);
-    let why = analysis.problems.first().map(|p| p.message.clone()).unwrap_or_default();
-    let plan = analysis.plan.ok_or_else(|| unreadable(&places.plan(), why))?;
-    Ok((plan, config))
+    // What was valid when the run was made stays so, whatever later versions check.
+    Ok((plan::check::resolve(&document, &frozen.facts, &config), config))
 }
 
 /// A run that this process holds.
@@ -293,26 +294,15 @@ pub struct Held {
     _lock: Lock,
 }
 
-/// Takes a run up; no other process can until this one is gone.
-pub fn hold(root: &Path, run: &RunId) -> Result<Held, RunError> {
+/// Takes a run up; no other process can until this one is gone. `made` is the lock of a run just made.
+pub fn hold(root: &Path, run: &RunId, made: Option<Lock>) -> Result<Held, RunError> {
     let places = Places { root: root.to_owned(), run: run.clone() };
     if !places.journal().exists() {
         return Err(RunError::Unknown(run.to_string()));
     }
-    let mut tries = 0;
-    let mut lock = loop {
-        if let Some(lock) = Lock::try_take(&places.lock())? {
-            break lock;
-        }
-        let holder = std::fs::read_to_string(places.lock()).unwrap_or_default();
-        let pid = holder.split_whitespace().nth(1).and_then(|p| p.parse().ok());
-        // The kernel frees the lock of a killed process a moment after the process is gone.
-        let dying = pid.is_some_and(|pid| !process_tree::is_alive(pid)) && tries < DYING_TRIES;
-        if !dying {
-            return Err(RunError::Held { run: run.clone(), holder: holder.trim().to_owned() });
-        }
-        tries += 1;
-        std::thread::sleep(DYING_PAUSE);
+    let mut lock = match made {
+        Some(lock) => lock,
+        None => take_lock(&places)?,
     };
     lock.describe(&format!("pid {} since {}", std::process::id(), world::present()))?;
     let (journal, records) = Journal::open(&places.journal())?;
@@ -320,6 +310,27 @@ pub fn hold(root: &Path, run: &RunId) -> Result<Held, RunError> {
     let state = replay(plan, &records, &places)?;
     let limits = Limits { boundaries: config.boundaries, backoff_ms: BACKOFF_MS };
     Ok(Held { places, state, journal, limits, _lock: lock })
+}
+
+fn take_lock(places: &Places) -> Result<Lock, RunError> {
+    let mut tries = 0;
+    loop {
+        if let Some(lock) = Lock::try_take(&places.lock())? {
+            return Ok(lock);
+        }
+        let holder = std::fs::read_to_string(places.lock()).unwrap_or_default();
+        let pid = holder.split_whitespace().nth(1).and_then(|p| p.parse().ok());
+        // The kernel frees the lock of a killed process a moment after the process is gone.
+        let dying = pid.is_some_and(|pid| !process_tree::is_alive(pid)) && tries < DYING_TRIES;
+        if !dying {
+            return Err(RunError::Held {
+                run: places.run.clone(),
+                holder: holder.trim().to_owned(),
+            });
+        }
+        tries += 1;
+        std::thread::sleep(DYING_PAUSE);
+    }
 }
 
 /// The tmux server of a repository: one of our own, never the user's.

@@ -40,6 +40,8 @@ pub struct RunState {
     pub target_tip: Sha,
     /// Where the target went during the run, and when that was seen: to be merged into staging.
     pub target_moved: Option<(Sha, Millis)>,
+    /// The commit that the target is about to move to.
+    pub promoting: Option<Sha>,
     pub promoted: Option<Sha>,
     /// Why the target could not be moved, until the next coordinator tries again.
     pub promotion_blocked: Option<String>,
@@ -103,6 +105,7 @@ impl RunState {
             final_red: None,
             target_tip: base.clone(),
             target_moved: None,
+            promoting: None,
             promoted: None,
             promotion_blocked: None,
             refused: None,
@@ -293,22 +296,30 @@ impl RunState {
                 run.findings.clear();
                 self.staging = Some(commit.clone());
                 self.stage = None;
+                self.final_red = None;
                 self.touch(task, at);
             }
+            Event::PromotionStarted { to, .. } => self.promoting = Some(to.clone()),
             Event::Promoted { to, .. } => {
+                self.promoting = None;
                 self.promoted = Some(to.clone());
                 self.target_tip = to.clone();
             }
             Event::PromotionBlocked { reason, help } => {
+                self.promoting = None;
                 self.target_moved = None;
                 self.promotion_blocked = Some(format!("{reason}; {help}"));
             }
-            Event::TargetMoved { to } => self.target_moved = Some((to.clone(), at)),
+            Event::TargetMoved { to } => {
+                self.promoting = None;
+                self.target_moved = Some((to.clone(), at));
+            }
             Event::TargetMerged { target, commit } => {
                 self.target_moved = None;
                 self.target_tip = target.clone();
                 self.staging = Some(commit.clone());
                 self.gated = None;
+                self.final_red = None;
             }
             Event::EffectFailed { what, error, .. } => {
                 self.refused = Some(format!("{what}: {error}"));
@@ -325,15 +336,7 @@ impl RunState {
                         run.retry_at = None;
                         run.skipped_with = None;
                         run.attempts_before = run.attempt;
-                        let root = self.plan.index_of(task);
-                        for other in self
-                            .tasks
-                            .iter_mut()
-                            .filter(|t| root.is_some() && t.skipped_with == root)
-                        {
-                            other.step = Step::Pending;
-                            other.skipped_with = None;
-                        }
+                        self.revive_dependants();
                     }
                     (Choice::Skip, Some(task)) => {
                         let run = self.task_at(record, task, &[Step::Pending, Step::Failed])?;
@@ -353,6 +356,20 @@ impl RunState {
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
         }
         Ok(())
+    }
+
+    /// What was left out only because of tasks that are no longer left out comes back.
+    fn revive_dependants(&mut self) {
+        let plan = self.plan.clone();
+        for &task in &plan.order.topological {
+            let lacks = |d: &usize| self.tasks[*d].step == Step::Skipped;
+            let missing = plan.order.dependencies[task].iter().any(lacks);
+            let run = &mut self.tasks[task];
+            if run.step == Step::Skipped && run.skipped_with.is_some() && !missing {
+                run.step = Step::Pending;
+                run.skipped_with = None;
+            }
+        }
     }
 
     /// What needs a skipped task would wait for ever: it is left out as well.

@@ -63,7 +63,7 @@ async fn run_job(
             Some(report)
                 if report.ending == Ending::Stopped
                     && deaths < restarts
-                    && !dir.join("cancel").exists() => {}
+                    && !job::is_cancelled(&dir) => {}
             Some(report) => return Ok(report),
             None => {
                 job::end_orphans(&dir);
@@ -100,6 +100,9 @@ async fn wait_for_job(
                     death = Some(watch_for_death(dir, None));
                 }
             }
+            Probe::NotStarted if job::is_cancelled(dir) => {
+                return Ok(Some(JobReport { ending: Ending::Stopped, steps: Vec::new() }));
+            }
             Probe::NotStarted if started.is_none() => {
                 started = Some(Instant::now());
                 starts += 1;
@@ -117,6 +120,8 @@ async fn wait_for_job(
             }
             // A wrapper that never took up its job is dead; one that is slow to start is not.
             Probe::NotStarted if started.is_some_and(|at| at.elapsed() > START_LIMIT) => {
+                // Should it come after all, it finds that it is not wanted.
+                job::cancel(dir)?;
                 return Ok(None);
             }
             Probe::NotStarted => {}

@@ -59,6 +59,8 @@ pub struct RealWorld {
     receiver: mpsc::UnboundedReceiver<Message>,
     in_flight: HashSet<Effect>,
     done: Vec<Done>,
+    /// Answers whose removal was tried; a file that cannot be removed is not tried again for ever.
+    dropped: HashSet<String>,
     signals: u32,
     seen_at: Millis,
     projected: Option<Instant>,
@@ -91,6 +93,7 @@ impl RealWorld {
             receiver,
             in_flight: HashSet::new(),
             done: Vec::new(),
+            dropped: HashSet::new(),
             signals: 0,
             seen_at: 0,
             projected: None,
@@ -119,6 +122,10 @@ impl RealWorld {
         match message {
             Message::Done(done) => {
                 self.in_flight.remove(&done.effect);
+                if let Effect::DropAnswer { id } = &done.effect {
+                    self.dropped.insert(id.clone());
+                    return;
+                }
                 self.done.push(*done);
             }
             Message::Look => {}
@@ -167,7 +174,11 @@ impl World for RealWorld {
             now: self.seen_at,
             done: std::mem::take(&mut self.done),
             in_flight: self.in_flight.clone(),
-            answers: read_answers(&self.shared.places.answers(), state),
+            answers: {
+                let mut answers = read_answers(&self.shared.places.answers(), state);
+                answers.retain(|a| !self.dropped.contains(&a.id));
+                answers
+            },
             interrupted: self.signals > 0,
         })
     }
@@ -227,8 +238,9 @@ fn read_answers(dir: &Path, state: &RunState) -> Vec<Answer> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut answers = Vec::new();
     for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(id) = name.strip_suffix(".json") else { continue };
+        let name = entry.file_name();
+        // A name that is not ours to write is not an answer.
+        let Some(id) = name.to_str().and_then(|n| n.strip_suffix(".json")) else { continue };
         let Ok(bytes) = std::fs::read(entry.path()) else { continue };
         let Ok(file) = serde_json::from_slice::<AnswerFile>(&bytes) else { continue };
         let about = file.task.as_ref().and_then(|t| state.plan.index_of(t)).zip(file.attempt);

@@ -50,8 +50,9 @@ impl Repo {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
-        let verb = args.iter().find(|a| !a.to_string_lossy().starts_with('-'));
-        let verb = verb.map(|v| v.to_string_lossy().into_owned()).unwrap_or_default();
+        let words: Vec<_> = args.iter().map(|a| a.to_string_lossy()).collect();
+        let is_verb = |n: &usize| !words[*n].starts_with('-') && (*n == 0 || words[*n - 1] != "-c");
+        let verb = (0..words.len()).find(is_verb).map(|n| words[n].to_string()).unwrap_or_default();
         Err(GitError::Command { verb, message: said(&output) })
     }
 
@@ -168,6 +169,19 @@ impl Repo {
     /// The tree of what stands in `path` now: tracked and untracked, not ignored. Only `index` (our own)
     /// is written, never the worktree's.
     pub fn snapshot(&self, path: &Path, index: &Path) -> Result<Sha, GitError> {
+        // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
+        let dir = index.parent().unwrap_or(Path::new("."));
+        let trouble = |e: std::io::Error| GitError::Command {
+            verb: "add".to_owned(),
+            message: format!("cannot copy the index: {e}"),
+        };
+        let copy = tempfile::Builder::new().prefix(".index-").tempdir_in(dir).map_err(trouble)?;
+        let own = copy.path().join("index");
+        std::fs::copy(index, &own).map_err(trouble)?;
+        self.snapshot_with(path, &own)
+    }
+
+    fn snapshot_with(&self, path: &Path, index: &Path) -> Result<Sha, GitError> {
         let mut dir = OsStr::new("--git-dir=").to_owned();
         dir.push(&self.common);
         let mut tree = OsStr::new("--work-tree=").to_owned();
@@ -192,7 +206,7 @@ impl Repo {
         let mut current = None;
         for line in text.lines() {
             if let Some(path) = line.strip_prefix("worktree ") {
-                current = Some(PathBuf::from(path));
+                current = Some(PathBuf::from(path)).filter(|p| p.exists());
             } else if line == wanted {
                 return Ok(current);
             }

@@ -4,7 +4,6 @@
 mod command;
 mod objects;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -268,22 +267,6 @@ impl Repo {
             Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
             Err(e) => Err(lib(format!("remove the branch {branch}"))(e)),
         }
-    }
-
-    /// Branches whose name begins with `prefix`, and where they stand.
-    pub fn branches_under(&self, prefix: &str) -> Result<BTreeMap<String, Sha>, GitError> {
-        let repo = self.repo();
-        let all = repo.references().map_err(lib("list the branches"))?;
-        let mut out = BTreeMap::new();
-        for reference in all {
-            let reference = reference.map_err(lib("list the branches"))?;
-            let Ok(name) = reference.name() else { continue };
-            let Some(branch) = name.strip_prefix("refs/heads/") else { continue };
-            if let (true, Some(target)) = (branch.starts_with(prefix), reference.target()) {
-                out.insert(branch.to_owned(), sha(target)?);
-            }
-        }
-        Ok(out)
     }
 
     /// Whether `commit` holds all of `ancestor`'s history (a commit holds its own).

@@ -34,10 +34,21 @@ impl Repo {
             };
             let side =
                 if kind == ChangeKind::Deleted { delta.old_file() } else { delta.new_file() };
-            // Binary files have no lines; what cannot be read as text has none either.
-            let patch = git2::Patch::from_diff(&diff, n).ok().flatten();
-            let stats = patch.and_then(|p| p.line_stats().ok());
-            let (_, added, removed) = stats.unwrap_or_default();
+            let blob = |f: &git2::DiffFile<'_>| repo.find_blob(f.id()).ok();
+            let (old, new) = (blob(&delta.old_file()), blob(&delta.new_file()));
+            let binary = [&old, &new].into_iter().flatten().any(|b| b.is_binary());
+            let (old, new) = (
+                old.as_ref().map_or(&[][..], |b| b.content()),
+                new.as_ref().map_or(&[][..], |b| b.content()),
+            );
+            let only_grew = !binary && new.starts_with(old);
+            let (added, removed) = if binary {
+                (usize::from(kind != ChangeKind::Deleted), usize::from(kind != ChangeKind::Added))
+            } else {
+                let patch = git2::Patch::from_diff(&diff, n).ok().flatten();
+                let stats = patch.and_then(|p| p.line_stats().ok());
+                stats.map_or((0, 0), |(_, added, removed)| (added, removed))
+            };
             out.push(Change {
                 path: file(side),
                 kind,
@@ -45,6 +56,7 @@ impl Repo {
                 new_mode: u32::from(delta.new_file().mode()),
                 added,
                 removed,
+                only_grew,
             });
         }
         Ok(out)

@@ -78,6 +78,12 @@ pub fn find(order: &Order, files: &[Claim<Pattern>], resources: &[Claim<String>]
             meetings.push(Meeting { target: name.to_owned(), files: false, left, right: None });
         }
     }
+    for meeting in &mut meetings {
+        strongest(&mut meeting.left);
+        if let Some(right) = &mut meeting.right {
+            strongest(right);
+        }
+    }
     meetings.sort_by(|a, b| a.target.cmp(&b.target).then(a.files.cmp(&b.files)));
     for meeting in &mut meetings {
         let by_place = |c: &Side| (order.position[c.0], c.1, c.2);
@@ -87,6 +93,17 @@ pub fn find(order: &Order, files: &[Claim<Pattern>], resources: &[Claim<String>]
         }
     }
     unordered_pairs(order, &meetings)
+}
+
+/// One side for each task: who owns a thing and reads it as well, owns it.
+fn strongest(sides: &mut Vec<Side>) {
+    let rank = |role: Role| match role {
+        Role::Write => 0,
+        Role::Append => 1,
+        Role::Read => 2,
+    };
+    sides.sort_unstable_by_key(|s| (s.0, rank(s.1), s.2));
+    sides.dedup_by_key(|s| s.0);
 }
 
 fn file_meetings(files: &[Claim<Pattern>]) -> Vec<Meeting> {

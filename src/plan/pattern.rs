@@ -99,6 +99,20 @@ impl Pattern {
         }
     }
 
+    /// The directories and the file that lie on the way to every path that it matches, the outermost first.
+    pub fn fixed_parents(&self) -> Vec<&str> {
+        let fixed = self.fixed_prefix();
+        let whole = if matches!(self.shape, Shape::Glob(_)) {
+            None
+        } else {
+            Some(fixed.trim_end_matches('/'))
+        };
+        let cuts = fixed.match_indices('/').filter_map(|(at, _)| fixed.get(..at));
+        let mut out: Vec<&str> = cuts.chain(whole).collect();
+        out.dedup();
+        out
+    }
+
     /// What every path that it matches begins with.
     fn fixed_prefix(&self) -> &str {
         match self.shape {

@@ -127,7 +127,7 @@ pub fn assess(tasks: &[Task], contracts: usize, rules: &Rules) -> Risk {
         let detail = format!("{tested} of {} tasks have a test verification", tasks.len());
         add("untested_tasks", detail, missing as u64);
     }
-    let score = factors.iter().map(|f| f.points).sum();
+    let score = factors.iter().fold(0_u64, |sum, f| sum.saturating_add(f.points));
     let mut level = match score {
         s if s <= rules.auto_up_to => Level::Auto,
         s if s <= rules.review_up_to => Level::Review,

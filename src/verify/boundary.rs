@@ -39,10 +39,10 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
             format!("{what} {shown}, which is not in files_write"),
             "leave it as it was, or add it to the task's files_write".to_owned(),
         )
-    } else if appends && !owned && change.removed > 0 {
+    } else if appends && !owned && change.kind == ChangeKind::Modified && !change.only_grew {
         (
-            format!("changed {} old lines of {shown}, to which it may only add", change.removed),
-            "leave the old lines as they were".to_owned(),
+            format!("changed what stood in {shown}, to which it may only add"),
+            "leave the old lines as they were, and add behind them".to_owned(),
         )
     } else if change.added + change.removed > limit && !task.allow_large_changes {
         (

@@ -51,10 +51,24 @@ pub fn expand(command: &str, changed: &[String]) -> String {
         });
         words.collect::<Vec<_>>().join(" ")
     };
-    let tests = changed.iter().filter(|p| is_test(p)).collect();
-    command
-        .replace("{modified_files}", &quoted(changed.iter().collect()))
-        .replace("{modified_tests}", &quoted(tests))
+    let (all, tests) =
+        (quoted(changed.iter().collect()), quoted(changed.iter().filter(|p| is_test(p)).collect()));
+    // One pass: what was put in is never looked at again, whatever a file is called.
+    let mut out = String::new();
+    let mut rest = command;
+    while let Some(at) = rest.find("{modified_") {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let (word, value) = match from {
+            f if f.starts_with("{modified_files}") => ("{modified_files}", all.as_str()),
+            f if f.starts_with("{modified_tests}") => ("{modified_tests}", tests.as_str()),
+            _ => ("{modified_", "{modified_"),
+        };
+        out.push_str(value);
+        rest = from.strip_prefix(word).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whether a path looks like a test file of any ecosystem.
@@ -82,5 +96,14 @@ mod tests {
             "run 'a b.py' 'tests/it'\\''s.py' './-rf'"
         );
         assert_eq!(expand("run {modified_tests}", &changed), "run 'tests/it'\\''s.py'");
+    }
+
+    #[test]
+    fn a_file_that_is_called_like_a_placeholder_is_a_file() {
+        let changed = vec!["{modified_tests}".to_owned(), "tests/$(touch x)".to_owned()];
+        assert_eq!(
+            expand("t {modified_files} {modified_x}", &changed),
+            "t '{modified_tests}' 'tests/$(touch x)' {modified_x}"
+        );
     }
 }

@@ -18,7 +18,10 @@ impl Checker<'_> {
             };
             named(&spec.resources_write, Role::Write, &mut out);
             named(&spec.resources_read, Role::Read, &mut out);
-            for intent in &spec.patch_intents {
+            let defaults = self.document.defaults.as_ref();
+            let own = !spec.patch_intents.is_empty();
+            let inherited = defaults.map_or(&[][..], |d| &d.patch_intents);
+            for intent in if own { &spec.patch_intents } else { inherited } {
                 if let Some(target) = implied_resource(intent) {
                     out.push(Claim { task, role: Role::Write, nth: usize::MAX, target });
                 }

@@ -1,6 +1,6 @@
 //! The checks of contracts: that they are there, say what the plan pins, and are used by who may.
 
-use super::Checker;
+use super::{Checker, contracts_of, renegotiates_of};
 use crate::plan::ContractStatus;
 use crate::plan::conflict::Role;
 use crate::plan::contract;
@@ -87,7 +87,7 @@ impl Checker<'_> {
         let document = self.document;
         for (n, task) in document.tasks.iter().enumerate() {
             let Some(id) = TaskId::parse(task.id.as_str()) else { continue };
-            for name in task.contracts.iter().chain(&task.renegotiates) {
+            for name in contracts_of(document, task).chain(renegotiates_of(document, task)) {
                 if !document.contracts.iter().any(|c| c.name.as_str() == name.as_str()) {
                     let near = closest(name, document.contracts.iter().map(|c| c.name.as_str()));
                     let mut problem = Problem::error(
@@ -102,7 +102,8 @@ impl Checker<'_> {
             }
             for contract in &document.contracts {
                 let Ok(file) = Pattern::parse(contract.file_path.as_str(), true) else { continue };
-                let may = task.renegotiates.iter().any(|r| r.as_str() == contract.name.as_str());
+                let may =
+                    renegotiates_of(document, task).any(|r| r.as_str() == contract.name.as_str());
                 let owned = self
                     .claims
                     .iter()

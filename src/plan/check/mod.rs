@@ -10,8 +10,9 @@ use crate::plan::config::Config;
 use crate::plan::conflict::{self, Claim};
 use crate::plan::diagnostic::{Code, Label, Problem, Span, closest};
 use crate::plan::pattern::Pattern;
-use crate::plan::schema::Document;
+use crate::plan::schema::{Document, TaskSpec};
 use crate::plan::wave::Order;
+use crate::plan::yaml::At;
 use crate::plan::{Analysis, ConflictReport, Facts, Plan, Task, costs, risk};
 use crate::types::TaskId;
 
@@ -20,7 +21,14 @@ pub use tasks::is_vacuous;
 /// Checks `document` against `facts` and `config`; every problem is found, not the first.
 pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {
     let mut checker = Checker { document, facts, config, problems: Vec::new(), claims: Vec::new() };
-    checker.run()
+    let (mut analysis, plan) = checker.run();
+    analysis.plan = analysis.valid().then_some(plan);
+    analysis
+}
+
+/// The plan that `document` says, whether it is valid or not: for a run that was checked when it was made.
+pub fn resolve(document: &Document, facts: &Facts, config: &Config) -> Plan {
+    Checker { document, facts, config, problems: Vec::new(), claims: Vec::new() }.run().1
 }
 
 struct Checker<'a> {
@@ -32,7 +40,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn run(&mut self) -> Analysis {
+    fn run(&mut self) -> (Analysis, Plan) {
         let document = self.document;
         if let Some(version) = document.version.as_ref().filter(|v| ***v != 1) {
             self.problems.push(
@@ -101,7 +109,7 @@ impl Checker<'_> {
         let plan = Plan::new(request, base, tasks, dependencies, incremental, final_checks);
         let mut problems = std::mem::take(&mut self.problems);
         problems.sort_by_key(|p| p.labels.first().map_or(0, |l| l.span.offset));
-        let mut analysis = Analysis {
+        let analysis = Analysis {
             tasks: document.tasks.len(),
             problems,
             conflicts,
@@ -112,8 +120,7 @@ impl Checker<'_> {
             contracts,
             plan: None,
         };
-        analysis.plan = analysis.valid().then_some(plan);
-        analysis
+        (analysis, plan)
     }
 
     /// The ids, one for every task; a bad one is reported and stands in by its place.
@@ -213,4 +220,22 @@ impl Checker<'_> {
             self.problems.push(problem);
         }
     }
+}
+
+/// The contracts of a task, its own or the defaults'.
+fn contracts_of<'a>(
+    document: &'a Document,
+    task: &'a TaskSpec,
+) -> std::slice::Iter<'a, At<String>> {
+    let defaults = document.defaults.as_ref().map_or(&[][..], |d| &d.contracts);
+    if task.contracts.is_empty() { defaults.iter() } else { task.contracts.iter() }
+}
+
+/// The contracts that a task may change, its own or the defaults'.
+fn renegotiates_of<'a>(
+    document: &'a Document,
+    task: &'a TaskSpec,
+) -> std::slice::Iter<'a, At<String>> {
+    let defaults = document.defaults.as_ref().map_or(&[][..], |d| &d.renegotiates);
+    if task.renegotiates.is_empty() { defaults.iter() } else { task.renegotiates.iter() }
 }
