@@ -6,9 +6,9 @@ use super::Context;
 use super::exit::{Exit, Failure};
 use super::run::{finish, take_up};
 use crate::execute::event::{Choice, Outcome};
-use crate::execute::run;
 use crate::execute::worktree::Places;
 use crate::execute::world::AnswerFile;
+use crate::execute::{reports, run};
 use crate::git::Repo;
 use crate::store;
 
@@ -43,13 +43,17 @@ pub fn abort(context: &mut Context, args: &AbortArgs) -> Result<Exit, Failure> {
         )
         .hint("`slimductor resume` finishes it"));
     }
-    run::leave_answer(&places, &AnswerFile { choice: Choice::Abort, task: None, attempt: None })?;
+    reports::leave_answer(
+        &places,
+        &AnswerFile { choice: Choice::Abort, task: None, attempt: None },
+    )?;
     if store::is_locked(&places.lock()) {
         context.output.note("the coordinator ends the run");
         store::wait_unlocked(&places.lock())?;
         let state = run::read(repo.root(), &id)?;
         if state.outcome.is_some() {
-            return finish(context, &state);
+            let exit = finish(context, &state)?;
+            return Ok(if state.outcome == Some(Outcome::Aborted) { Exit::Done } else { exit });
         }
     }
     let state = take_up(context, repo, &id, None, false)?;

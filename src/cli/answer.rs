@@ -7,7 +7,7 @@ use super::Context;
 use super::exit::{Exit, Failure};
 use super::logs::find_task;
 use crate::execute::event::Choice;
-use crate::execute::run;
+use crate::execute::reports;
 use crate::execute::world::AnswerFile;
 use crate::store;
 
@@ -51,7 +51,7 @@ fn answer(context: &mut Context, args: &AnswerArgs, choice: Choice) -> Result<Ex
         let message = format!("{id} is {} ({why}): there is nothing to {word}", run.word());
         return Err(Failure::new(Exit::Usage, message));
     }
-    run::leave_answer(
+    reports::leave_answer(
         &places,
         &AnswerFile { choice, task: Some(id.clone()), attempt: Some(run.attempt) },
     )?;

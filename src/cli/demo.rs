@@ -8,7 +8,7 @@ use super::Context;
 use super::exit::{Exit, Failure};
 use super::run::{BackendArg, RunArgs, exit_of, finish, make, take_up};
 use crate::execute::event::Choice;
-use crate::execute::run;
+use crate::execute::reports;
 use crate::execute::worktree::Places;
 use crate::execute::world::{self, AnswerFile};
 use crate::git::Repo;
@@ -62,7 +62,12 @@ pub fn demo(context: &mut Context, args: &DemoArgs) -> Result<Exit, Failure> {
             if !args.keep {
                 end(context, &dir, &id);
             }
-            return Err(failure);
+            let gone = !args.keep && failure.exit == Exit::Interrupted;
+            return Err(if gone {
+                Failure::new(Exit::Interrupted, "interrupted; the throw-away repository is gone")
+            } else {
+                failure
+            });
         }
     };
     if !context.output.manner.json {
@@ -117,7 +122,7 @@ fn tip(repo: &Repo) -> Result<Sha, Failure> {
 /// Ends what an interrupted demo left running, before its directory goes.
 fn end(context: &mut Context, dir: &Path, id: &crate::types::RunId) {
     let places = Places { root: dir.to_owned(), run: id.clone() };
-    let _ = run::leave_answer(
+    let _ = reports::leave_answer(
         &places,
         &AnswerFile { choice: Choice::Abort, task: None, attempt: None },
     );

@@ -68,6 +68,11 @@ impl From<RunError> for Failure {
                 .hint("`slimductor status` shows it; wait for it, or stop that process"),
             RunError::Overlaps { .. } => Failure::new(Exit::Held, message)
                 .hint("wait for it, or take the files out of one of the plans"),
+            RunError::Unfinished { run, .. } => {
+                let hint =
+                    format!("`slimductor resume {run}` goes on with it, `abort {run}` ends it");
+                Failure::new(Exit::Held, message).hint(hint)
+            }
             RunError::Unknown(_) => Failure::new(Exit::Usage, message)
                 .hint("`ls .orchestrator/runs` names the runs; without a name it is the newest"),
             RunError::None => {

@@ -43,8 +43,14 @@ pub struct Gathered {
 
 /// Reads and checks the plan in `file`.
 pub fn gather(context: &Context, file: Option<&Path>) -> Result<Gathered, Failure> {
-    let file = file.unwrap_or(Path::new("tasks.yaml")).to_owned();
     let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
+    // Without a name it is the one here or, in a subdirectory, the one in the root.
+    let here = context.dir.join("tasks.yaml");
+    let file = match file {
+        Some(file) => file.to_owned(),
+        None if here.exists() || !root.join("tasks.yaml").exists() => PathBuf::from("tasks.yaml"),
+        None => root.join("tasks.yaml"),
+    };
     let (config, config_bytes) = config(context, &root)?;
     let path = context.dir.join(&file);
     let size = std::fs::metadata(&path).map_or(0, |m| m.len());

@@ -1,7 +1,5 @@
 //! The only file that prints: results on stdout, progress and diagnostics on stderr. Decides no content.
 
-#![expect(clippy::print_stderr, reason = "this is the file that prints")]
-
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -85,13 +83,13 @@ impl Output {
         if self.manner.bars {
             let _ = self.multi.println(text);
         } else {
-            eprintln!("{text}");
+            let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
     /// A diagnostic that is rendered already.
     pub fn diagnostic(&self, text: &str) {
-        eprintln!("{text}\n");
+        let _ = writeln!(std::io::stderr(), "{text}\n");
     }
 
     /// What went wrong, and what to do about it.
@@ -111,9 +109,11 @@ impl Output {
         } else {
             ("", "", "")
         };
-        eprintln!("{red}error{plain}{bold}: {}{plain}", failure.message);
+        // A closed stderr is the reader's right as well.
+        let mut err = std::io::stderr();
+        let _ = writeln!(err, "{red}error{plain}{bold}: {}{plain}", failure.message);
         if let Some(hint) = &failure.hint {
-            eprintln!("  hint: {hint}");
+            let _ = writeln!(err, "  hint: {hint}");
         }
     }
 
@@ -152,7 +152,7 @@ impl Output {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() || self.manner.json {
             return None;
         }
-        eprint!("{question} ");
+        let _ = write!(std::io::stderr(), "{question} ");
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).ok()?;
         Some(answer.trim().to_lowercase())

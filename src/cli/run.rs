@@ -118,6 +118,11 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         )
         .hint("rename it: `git branch -m slimductor something-else`"));
     }
+    let worktrees = repo.root().join(".worktrees");
+    if worktrees.symlink_metadata().is_ok() && !worktrees.is_dir() {
+        let message = format!("{} is in the way: it is not a directory", worktrees.display());
+        return Err(Failure::new(Exit::Environment, message).hint("move it away"));
+    }
     let backend = backend(args.backend, gathered.config.workers.backend)?;
     let risk = gathered.analysis.risk.as_ref();
     let approval = approve(context, args, risk)?;
@@ -210,8 +215,8 @@ pub fn finish(context: &mut Context, state: &RunState) -> Result<Exit, Failure> 
 /// The exit code that a run's end stands for.
 pub fn exit_of(state: &RunState) -> Exit {
     match (state.outcome, &state.waiting) {
-        (Some(Outcome::Done | Outcome::Aborted), _) => Exit::Done,
-        (Some(Outcome::Partial), _) => Exit::Unlanded,
+        (Some(Outcome::Done), _) => Exit::Done,
+        (Some(Outcome::Partial | Outcome::Aborted), _) => Exit::Unlanded,
         (None, _) => Exit::Person,
     }
 }

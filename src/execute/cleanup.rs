@@ -26,7 +26,7 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
         }
     }
     shared.backend.forget(&places.jobs())?;
-    let mut kept = Vec::new();
+    let (mut kept, mut spared) = (Vec::new(), Vec::new());
     for (task, run) in state.tasks.iter().enumerate() {
         let id = &state.plan.tasks[task].id;
         if run.step == Step::Merged {
@@ -34,13 +34,27 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
                 repo.delete_branch(&state.recovery_branch(id, *attempt))?;
             }
         } else {
-            keep_unmerged(shared, state, task, &mut kept)?;
+            // What cannot be committed is not removed either: the worktree itself is what is kept.
+            if let Err(error) = keep_unmerged(shared, state, task, &mut kept)
+                && let Some(slot) = run.slot
+            {
+                spared.push(places.slot(slot));
+                kept.push(format!("{} ({error})", places.slot(slot).display()));
+            }
         }
         repo.delete_branch(&state.task_branch(id))?;
         unlink(places, id)?;
     }
-    for path in places.worktrees_on_disk() {
-        repo.remove_worktree(&path)?;
+    let mut worktrees = places.worktrees_on_disk();
+    let known = repo.worktrees_in(&places.worktrees());
+    worktrees.extend(known.into_iter().filter(|p| places.is_ours_at(p)));
+    worktrees.sort();
+    worktrees.dedup();
+    for path in worktrees.iter().filter(|p| !spared.contains(p)) {
+        // A directory that cannot be removed is told of; the run is over all the same.
+        if let Err(error) = repo.remove_worktree(path) {
+            kept.push(format!("{} ({error})", path.display()));
+        }
     }
     store::remove_dir(&places.indices())?;
     store::remove_empty_dir(&places.worktrees());

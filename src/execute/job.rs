@@ -153,6 +153,11 @@ pub fn leave_session() {
 /// Ends what a wrapper that was killed left running: its commands would write into a worktree that is used again.
 pub fn end_orphans(dir: &Path) {
     process_tree::kill_marked(dir);
+    if let Ok(tmp) = fs::read_link(dir.join("tmp"))
+        && tmp.file_name().is_some_and(|n| n.to_string_lossy().starts_with("sd-"))
+    {
+        let _ = store::remove_dir(&tmp);
+    }
 }
 
 /// Blocks until no wrapper holds the job.
@@ -241,7 +246,7 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
     let Some(pid) = read_pid(dir) else { return Ok(()) };
     // The lock is held, so the process behind the pid is the wrapper and no other.
     if !store::is_locked(&lock_path(dir)) {
-        process_tree::kill_marked(dir);
+        end_orphans(dir);
         return Ok(());
     }
     let spec = read_spec(dir)?;
@@ -254,7 +259,7 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
         process_tree::kill(pid.pid);
         let _ = receiver.recv_timeout(Duration::from_secs(5));
     }
-    process_tree::kill_marked(dir);
+    end_orphans(dir);
     Ok(())
 }
 
@@ -279,8 +284,12 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
         &serde_json::to_vec(&pid).unwrap_or_default(),
         Mode::Private,
     )?;
-    let tmp = dir.join("tmp");
-    store::make_dir(&tmp)?;
+    // Short: a UNIX socket's whole path has room for about a hundred characters.
+    let made = tempfile::Builder::new().prefix("sd-").tempdir();
+    let made =
+        made.map_err(|source| JobError::Run { what: "a temporary directory".to_owned(), source })?;
+    let tmp = made.keep();
+    store::link(&tmp, &dir.join("tmp"))?;
     let mut stop = Stop::new()?;
     let mut report = JobReport { ending: Ending::Finished, steps: Vec::new() };
     for (n, step) in spec.steps.iter().enumerate() {

@@ -16,6 +16,7 @@ mod outcome;
 mod process_tree;
 pub mod projection;
 mod query;
+pub mod reports;
 pub mod run;
 mod shared;
 pub mod state;

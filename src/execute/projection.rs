@@ -198,6 +198,7 @@ fn task_status(
 pub fn reason(state: &RunState, task: usize, run: &TaskRun) -> String {
     let name = |t: usize| state.plan.tasks[t].id.as_str();
     match run.step {
+        Step::Pending if state.outcome.is_some() => "the run ended before it landed".to_owned(),
         Step::Pending => {
             if let Some(stuck) = state.stuck_on(task) {
                 return format!("needs {}, which failed", name(stuck));

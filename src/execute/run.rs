@@ -12,15 +12,14 @@ use super::backend::process::Process;
 use super::backend::tmux::TmuxServer;
 use super::command::Limits;
 use super::engine::{self, EngineError};
-use super::event::{Approval, Event, Outcome, Record, Settings};
+use super::event::{Approval, Event, Record, Settings};
 use super::journal::{self, Journal, JournalError};
 use super::process_tree;
-use super::projection;
+use super::reports;
 use super::state::{IllegalRecord, RunState};
 use super::worktree::{EXCLUDED, Places, runs_dir};
-use super::world::{self, AnswerFile, RealWorld, WorldError};
+use super::world::{self, RealWorld, WorldError};
 use crate::git::{GitError, Repo};
-use crate::integrate::report;
 use crate::plan::config::Config;
 use crate::plan::{self, Facts, Plan};
 use crate::store::{self, Lock, Mode, StoreError};
@@ -36,7 +35,7 @@ pub const BACKOFF_MS: u64 = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Another coordinator holds it.
-    #[error("another slimductor holds run {run} ({holder})")]
+    #[error("another slimductor holds run {run}{}", .holder.is_empty().then(String::new).unwrap_or_else(|| format!(" ({holder})")))]
     Held {
         /// The run.
         run: RunId,
@@ -46,6 +45,14 @@ pub enum RunError {
     /// A live run owns some of the same files.
     #[error("run {run} is under way and also writes {path}")]
     Overlaps {
+        /// The run.
+        run: RunId,
+        /// The first path that both own.
+        path: String,
+    },
+    /// An interrupted run owns some of the same files.
+    #[error("run {run} is unfinished and also writes {path}")]
+    Unfinished {
         /// The run.
         run: RunId,
         /// The first path that both own.
@@ -143,8 +150,12 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
     // One at a time, so that two runs that overlap cannot both find the other absent.
     let _making = Lock::take(&repo.root().join(".orchestrator/run.lock"))?;
     for other in list(repo.root()) {
-        if let Some(path) = overlap(repo.root(), &other, new.plan) {
-            return Err(RunError::Overlaps { run: other, path });
+        if let Some((path, live)) = overlap(repo.root(), &other, new.plan) {
+            return Err(if live {
+                RunError::Overlaps { run: other, path }
+            } else {
+                RunError::Unfinished { run: other, path }
+            });
         }
     }
     let at = world::present();
@@ -198,16 +209,14 @@ fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
     }
 }
 
-/// A path that a live run and this plan both write.
-fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Option<String> {
+/// A path that an unfinished run and this plan both write, and whether that run is live.
+fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Option<(String, bool)> {
     let places = Places { root: root.to_owned(), run: other.clone() };
-    if !store::is_locked(&places.lock()) {
-        return None;
-    }
-    let state = read(root, other).ok()?;
+    let state = read(root, other).ok().filter(|s| s.outcome.is_none())?;
     let theirs: Vec<_> = state.plan.tasks.iter().flat_map(|t| &t.files_write).collect();
     let mut ours = plan.tasks.iter().flat_map(|t| &t.files_write);
-    ours.find(|p| theirs.iter().any(|q| p.overlaps(q))).map(ToString::to_string)
+    let path = ours.find(|p| theirs.iter().any(|q| p.overlaps(q)))?;
+    Some((path.to_string(), store::is_locked(&places.lock())))
 }
 
 /// The runs of a repository, the oldest first.
@@ -389,81 +398,6 @@ pub fn drive(
     // Threads that wait for jobs would hold the process; the jobs go on without it.
     runtime.shutdown_background();
     result?;
-    write_reports(&places, &state)?;
+    reports::write(&places, &state)?;
     Ok(state)
-}
-
-/// Writes the run's report and, when it waits for a person, the escalation report.
-fn write_reports(places: &Places, state: &RunState) -> Result<(), RunError> {
-    let facts = report_facts(places, state);
-    store::replace(&places.report(), report::run_report(&facts).as_bytes(), Mode::Private)?;
-    let newest = places.root.join(".orchestrator/escalation-report.md");
-    if state.waiting.is_some() || state.outcome == Some(Outcome::Partial) {
-        let text = report::escalation(&facts);
-        store::replace(&places.escalation(), text.as_bytes(), Mode::Private)?;
-        store::replace(&newest, text.as_bytes(), Mode::Private)?;
-    } else {
-        // An older question that this run has answered would only mislead.
-        store::remove(&places.escalation())?;
-        store::remove(&newest)?;
-    }
-    Ok(())
-}
-
-/// The run as its reports tell it.
-pub fn report_facts(places: &Places, state: &RunState) -> report::Facts {
-    let status = projection::status(state, Some(places));
-    let tasks = status.tasks.into_iter().enumerate().map(|(n, t)| {
-        let run = &state.tasks[n];
-        let job = crate::types::JobId::worker(&t.id, run.attempt.max(1));
-        report::TaskLine {
-            id: t.id.to_string(),
-            state: t.state,
-            reason: t.reason,
-            category: t.failure.map(|f| f.category),
-            attempts: run.attempt,
-            findings: run.findings.clone(),
-            commit: run.merged.as_ref().map(|s| s.short().to_owned()),
-            work: run.discarded.iter().next_back().map(|(_, s)| s.short().to_owned()),
-            worktree: t.worktree,
-            log: (run.attempt > 0).then(|| places.job(&job).to_string_lossy().into_owned()),
-        }
-    });
-    report::Facts {
-        run: state.header.run_id.to_string(),
-        request: state.header.request.clone(),
-        phase: state.phase(),
-        reason: state.waiting.clone().unwrap_or_default(),
-        target: state.header.target.clone(),
-        promoted: state.promoted.as_ref().map(|s| s.short().to_owned()),
-        staging: state.staging_branch(),
-        staging_exists: state.staging.is_some() && !state.cleaned,
-        kept: state.kept.clone(),
-        run_dir: places.run_dir().to_string_lossy().into_owned(),
-        seconds: u64::try_from(state.at - state.header.started_at).unwrap_or(0) / 1000,
-        tasks: tasks.collect(),
-        findings: state.final_red.clone().unwrap_or_default(),
-    }
-}
-
-/// Leaves an answer for the coordinator, the one that runs or the next.
-pub fn leave_answer(places: &Places, answer: &AnswerFile) -> Result<(), RunError> {
-    store::make_dir(&places.answers())?;
-    let word = serde_json::to_value(answer.choice).ok();
-    let word = word.as_ref().and_then(|w| w.as_str()).unwrap_or("answer").to_owned();
-    let about = match (&answer.task, answer.attempt) {
-        (Some(task), Some(attempt)) => format!("{word}-{task}-{attempt}"),
-        (_, _) => word,
-    };
-    let text = serde_json::to_vec(answer).unwrap_or_default();
-    // The same answer again, after it was taken, is a new one.
-    for n in 1..1000 {
-        let id = if n == 1 { about.clone() } else { format!("{about}.{n}") };
-        let taken = read(&places.root, &places.run)?.answered.contains(&id);
-        if !taken {
-            store::create_new(&places.answers().join(format!("{id}.json")), &text, Mode::Private)?;
-            return Ok(());
-        }
-    }
-    Ok(())
 }

@@ -58,6 +58,12 @@ pub(super) fn commit_slot(
     at: i64,
 ) -> Result<Sha, EffectError> {
     let path = places.slot(slot);
+    if !path.exists() {
+        // The worker removed it; what it had committed before is all that there is.
+        let own = repo.worktree_head(&path)?.filter(|h| repo.has_commit(h));
+        let own = own.filter(|h| repo.contains(h, base).unwrap_or(false));
+        return Ok(own.unwrap_or_else(|| base.clone()));
+    }
     let tree = repo.snapshot(&path, &places.slot_index(slot))?;
     if tree == repo.tree_of(base)? {
         return Ok(base.clone());

@@ -353,7 +353,15 @@ impl RunState {
                 self.cleaned = true;
                 self.kept.clone_from(kept);
             }
-            Event::RunEnded { outcome } => self.outcome = Some(*outcome),
+            Event::RunEnded { outcome } => {
+                self.outcome = Some(*outcome);
+                // What was cut down is at work no more.
+                let open = |t: &&mut TaskRun| t.is_active() || t.step == Step::Queued;
+                for run in self.tasks.iter_mut().filter(open) {
+                    run.step = Step::Pending;
+                    run.slot = None;
+                }
+            }
         }
         Ok(())
     }

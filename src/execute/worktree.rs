@@ -105,6 +105,11 @@ impl Places {
         })
     }
 
+    /// Whether a path is that of a worktree of this run.
+    pub fn is_ours_at(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| self.is_ours(Path::new(name)))
+    }
+
     /// The worktrees of this run that are there.
     pub fn worktrees_on_disk(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.worktrees()) else { return Vec::new() };

@@ -111,6 +111,13 @@ impl RealWorld {
         let due = self.projected.is_none_or(|at| at.elapsed() >= PROJECTION_PAUSE);
         if now || (self.stale && due) {
             let path = self.shared.places.root.join(".orchestration-state.json");
+            // A file of that name that is not such a projection is the user's.
+            let foreign =
+                |bytes: Vec<u8>| !String::from_utf8_lossy(&bytes).contains("\"request_id\"");
+            if std::fs::read(&path).is_ok_and(foreign) {
+                self.stale = false;
+                return Ok(());
+            }
             store::replace(&path, &projection::state_file(state), Mode::Shared)?;
             self.projected = Some(Instant::now());
             self.stale = false;

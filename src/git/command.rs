@@ -8,6 +8,10 @@ use std::process::{Command, Output, Stdio};
 use super::{FastForward, GitError, Repo, Swap, oid};
 use crate::types::Sha;
 
+/// How long a lock of somebody else's git is waited for before it counts as in the way.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
 impl Repo {
     /// The git command, hardened: no hooks, no file monitor, no inherited GIT_* but the identities.
     #[expect(clippy::disallowed_methods, reason = "the one place that starts git")]
@@ -28,7 +32,14 @@ impl Repo {
             // Ctrl-C is for us: a git that it cut down would look like a failure.
             .process_group(0)
             .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-            .args(["-c", "core.untrackedCache=false", "-c", "advice.detachedHead=false"]);
+            .args([
+                "-c",
+                "core.untrackedCache=false",
+                "-c",
+                "core.splitIndex=false",
+                "-c",
+                "advice.detachedHead=false",
+            ]);
         command
     }
 
@@ -90,8 +101,11 @@ impl Repo {
                 message: format!("{} is in the way: {e}", path.display()),
             })?;
         }
+        let mut dir = OsStr::new("--git-dir=").to_owned();
+        dir.push(&self.common);
         let add = ["worktree", "add", "-q", "-f", "--detach"].map(OsStr::new);
-        self.run_ok(&self.root, &[&add[..], &[path.as_os_str(), sha]].concat(), None)?;
+        let all = [&[dir.as_os_str()][..], &add[..], &[path.as_os_str(), sha]].concat();
+        self.run_ok(&self.root, &all, None)?;
         self.copy_index(path, index)
     }
 
@@ -148,6 +162,19 @@ impl Repo {
         Ok(())
     }
 
+    /// The worktrees that git knows in the directory `dir`, whether they are still there or not.
+    pub fn worktrees_in(&self, dir: &Path) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.common.join("worktrees")) else {
+            return Vec::new();
+        };
+        let back = |admin: PathBuf| -> Option<PathBuf> {
+            let text = std::fs::read_to_string(admin.join("gitdir")).ok()?;
+            Path::new(text.trim_end()).parent().map(Path::to_owned)
+        };
+        let found = entries.flatten().filter_map(|e| back(e.path()));
+        found.filter(|p| p.parent() == Some(dir)).collect()
+    }
+
     /// The commit that the worktree's HEAD stands at, read as text from our side.
     pub fn worktree_head(&self, path: &Path) -> Result<Option<Sha>, GitError> {
         let Some(admin) = self.admin_dir(path) else { return Ok(None) };
@@ -187,12 +214,16 @@ impl Repo {
         let mut tree = OsStr::new("--work-tree=").to_owned();
         tree.push(path);
         let at = [dir.as_os_str(), tree.as_os_str()];
+        // What the worker says of itself is never committed; where it is tracked it stays as it was.
+        let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
+        let tracked = self.run_ok(path, &[&at[..], &status[..]].concat(), Some(index))?;
         let add = ["-c", "core.bare=false", "add", "-A", "--", "."].map(OsStr::new);
         self.run_ok(path, &[&at[..], &add[..]].concat(), Some(index))?;
-        let status = Path::new(".task-status.json");
-        if path.join(status).exists() {
-            let drop = ["rm", "-q", "--cached", "--ignore-unmatch", "--"].map(OsStr::new);
-            self.run_ok(path, &[&at[..], &drop[..], &[status.as_os_str()]].concat(), Some(index))?;
+        let mut fields = tracked.split_whitespace();
+        if let (Some(mode), Some(blob)) = (fields.next(), fields.next()) {
+            let entry = format!("{mode},{blob},.task-status.json");
+            let back = ["update-index", "--add", "--cacheinfo", &entry].map(OsStr::new);
+            self.run_ok(path, &[&at[..], &back[..]].concat(), Some(index))?;
         }
         let text = self.run_ok(path, &[&at[..], &["write-tree".as_ref()]].concat(), Some(index))?;
         Sha::parse(&text).ok_or(GitError::NotAnId(text))
@@ -200,13 +231,18 @@ impl Repo {
 
     /// The worktree that has `branch` checked out.
     pub fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
-        let text =
-            self.run_ok(&self.root, &["worktree", "list", "--porcelain"].map(OsStr::new), None)?;
+        let mut dir = OsStr::new("--git-dir=").to_owned();
+        dir.push(&self.common);
+        let list = [dir.as_os_str(), "worktree".as_ref(), "list".as_ref(), "--porcelain".as_ref()];
+        let text = self.run_ok(&self.root, &list, None)?;
         let wanted = format!("branch refs/heads/{branch}");
         let mut current = None;
         for line in text.lines() {
             if let Some(path) = line.strip_prefix("worktree ") {
-                current = Some(PathBuf::from(path)).filter(|p| p.exists());
+                // With a separate git directory git names that one instead of the working tree.
+                let at = Path::new(path);
+                let at = if at == self.common { self.root.clone() } else { at.to_owned() };
+                current = Some(at).filter(|p| p.exists());
             } else if line == wanted {
                 return Ok(current);
             }
@@ -229,12 +265,30 @@ impl Repo {
         if now.as_ref() != Some(old) || !self.contains(new, old)? {
             return self.moved(now, old);
         }
+        if self.is_rebasing(branch) {
+            let message = format!("\ta rebase of {branch} that is under way");
+            return Ok(FastForward::Dirty { checkout: self.root.clone(), message });
+        }
         let Some(checkout) = self.checkout_of(branch)? else {
             return match self.swap_branch(branch, Some(old), new, "slimductor: promote")? {
                 Swap::Done => Ok(FastForward::Done),
                 Swap::Elsewhere(now) => self.moved(now, old),
             };
         };
+        let dirty = |message: String| FastForward::Dirty { checkout: checkout.clone(), message };
+        // An editor's `git status` holds a lock for a moment; one that stays is in the way.
+        let index = self.admin_dir(&checkout).unwrap_or_else(|| self.common.clone());
+        let locks =
+            [index.join("index.lock"), self.common.join(format!("refs/heads/{branch}.lock"))];
+        for _ in 0..LOCK_TRIES {
+            if !locks.iter().any(|l| l.exists()) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        if let Some(lock) = locks.iter().find(|l| l.exists()) {
+            return Ok(dirty(format!("\t{}", lock.display())));
+        }
         let args =
             ["-c", "merge.autoStash=false", "merge", "-q", "--ff-only", "--no-stat", new.as_str()];
         let output = self.run(&checkout, &args.map(OsStr::new), None)?;
@@ -242,10 +296,25 @@ impl Repo {
         if now.as_ref() == Some(new) {
             return Ok(FastForward::Done);
         }
+        // Git may have written files before it failed to move the branch: back to where they were, around
+        // whatever the user has changed.
+        let back = ["read-tree", "-m", "-u", new.as_str(), old.as_str()];
+        let _ = self.run(&checkout, &back.map(OsStr::new), None);
         if now.as_ref() != Some(old) {
             return self.moved(now, old);
         }
-        Ok(FastForward::Dirty { checkout, message: said(&output) })
+        Ok(dirty(said(&output)))
+    }
+
+    /// Whether `branch` is being rebased somewhere: no checkout is on it meanwhile, and the rebase will move it.
+    fn is_rebasing(&self, branch: &str) -> bool {
+        let wanted = format!("refs/heads/{branch}");
+        let entries = std::fs::read_dir(self.common.join("worktrees")).into_iter().flatten();
+        let mut dirs: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+        dirs.push(self.common.clone());
+        let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
+        let is_it = |path: PathBuf| std::fs::read_to_string(path).is_ok_and(|t| t.trim() == wanted);
+        dirs.iter().any(|dir| names.iter().any(|name| is_it(dir.join(name))))
     }
 
     fn moved(&self, now: Option<Sha>, old: &Sha) -> Result<FastForward, GitError> {

@@ -129,12 +129,15 @@ impl Repo {
             }
         })?;
         let common = found.commondir().to_owned();
+        let here = found.workdir().map(Path::to_owned);
         let inner = if found.is_worktree() {
             Repository::open(&common).map_err(lib(format!("open {}", common.display())))?
         } else {
             found
         };
-        let root = inner.workdir().ok_or_else(|| GitError::Bare(common.clone()))?.to_owned();
+        // A bare repository may have worktrees; the one that we stand in has to do.
+        let main = inner.workdir().map(Path::to_owned);
+        let root = main.or(here).ok_or_else(|| GitError::Bare(common.clone()))?;
         let root = root.canonicalize().unwrap_or(root);
         let common = common.canonicalize().unwrap_or(common);
         Ok(Repo { root, common, inner: Mutex::new(inner), worktrees: Mutex::new(()) })

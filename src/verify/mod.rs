@@ -28,11 +28,9 @@ pub fn judge_worker(task: &Task, report: &JobReport) -> Option<Finding> {
             format!("the worker reached its limit of {}", length(task.timeout_ms)),
             "raise `timeout`, or make the task smaller",
         ),
-        (Ending::Finished, Some(step)) => (
-            Category::Crash,
-            format!("the worker ended with {}", step.ending()),
-            "its output says why",
-        ),
+        (Ending::Finished, Some(step)) => {
+            (Category::Crash, format!("the worker ended: {}", step.ending()), "its output says why")
+        }
     };
     let output = step.and_then(|s| s.output.clone());
     Some(Finding { category, message, subject: None, help: help.to_owned(), output })

@@ -68,7 +68,9 @@ fn abort_leaves_the_repository_as_it_was_but_for_recovery_branches() {
     assert_eq!(s.git(&["rev-parse", "main"]), before);
     assert!(!s.root().join(".worktrees").exists());
     let branches = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
-    assert!(branches.lines().all(|b| b.contains("/recovery/")), "{branches}");
+    // What had landed is kept, and nothing else is left.
+    assert!(branches.ends_with("/recovery/staging") && branches.lines().count() == 1, "{branches}");
+    assert_eq!(s.git(&["show", &format!("{branches}:c")]), "c");
     s.run(&["abort"]).exits(2);
 }
 
@@ -81,8 +83,10 @@ fn abort_while_workers_run_ends_them_and_keeps_what_they_wrote() {
     let mut child = s.start(&["run", "--backend", "process"]);
     assert_eq!(std::fs::read_to_string(&started).unwrap(), "go\n");
     s.run(&["abort"]).exits(0);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // The run itself did not do what it was asked.
+    assert_eq!(child.wait().unwrap().code(), Some(4));
     s.assert_no_process();
+    assert_eq!(s.status()["summary"]["executing"], 0);
     let kept = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
     assert_eq!(s.git(&["show", &format!("{kept}:a")]), "half");
     assert!(!s.root().join("a").exists());
@@ -196,4 +200,95 @@ fn a_second_coordinator_and_an_overlapping_run_are_refused_and_a_disjoint_one_la
     std::fs::write(&go, "\n").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!((s.read("a"), s.read("b")), ("a\n".into(), "b\n".into()));
+}
+
+#[test]
+fn the_last_answer_is_taken_last() {
+    let s = Sandbox::new();
+    let flag = s.outside("flag");
+    s.run_plan(&fails_until(&flag), &[]).exits(5);
+    std::fs::write(&flag, "").unwrap();
+    s.run(&["skip", "a"]).exits(0);
+    s.run(&["retry", "a"]).exits(0);
+    s.run(&["resume"]).exits(0);
+    assert_eq!((s.read("a"), s.read("b")), ("a\n".into(), "b\n".into()));
+}
+
+#[test]
+fn retry_of_what_needs_a_skipped_task_is_refused_and_the_run_ends() {
+    let s = Sandbox::new();
+    s.run_plan(&fails_until(&s.outside("never")), &[]).exits(5);
+    s.run(&["skip", "a"]).exits(0);
+    let run = s.status()["run_id"].as_str().unwrap().to_owned();
+    // Asked before the skip is taken: at that time the task merely waits.
+    s.write(
+        &format!(".orchestrator/runs/{run}/answers/999999999999999-x.json"),
+        r#"{"choice": "retry", "task": "b", "attempt": 0}"#,
+    );
+    s.run(&["resume"]).exits(0);
+    assert_eq!(s.states()["b"].0, "skipped");
+}
+
+#[test]
+fn what_a_person_edits_in_a_kept_worktree_is_kept() {
+    let s = Sandbox::new();
+    let work = "echo wrong > a; test $SLIMDUCTOR_ATTEMPT != 1";
+    let once = |t: String| t.replace("    files_write", "    max_attempts: 1\n    files_write");
+    s.run_plan(&plan(&[once(task("a", &[], "a", work))]), &[]).exits(5);
+    s.write(".worktrees/a/a", "by hand\n");
+    s.run(&["retry", "a"]).exits(0);
+    s.run(&["resume", "--promote-landed"]).exits(0);
+    assert_eq!(s.read("a"), "wrong\n");
+    let kept = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
+    assert!(kept.ends_with("recovery/a-1-edited"), "{kept}");
+    assert_eq!(s.git(&["show", &format!("{kept}:a")]), "by hand");
+    // The same when the run is ended instead.
+    let t = Sandbox::new();
+    t.run_plan(&plan(&[once(task("a", &[], "a", "echo wrong > a; exit 1"))]), &[]).exits(5);
+    t.write(".worktrees/a/a", "by hand\n");
+    t.run(&["abort"]).exits(0);
+    let kept = t.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
+    assert_eq!(kept.lines().count(), 2, "{kept}");
+    assert_eq!(t.git(&["show", &format!("{}:a", kept.lines().last().unwrap())]), "by hand");
+}
+
+#[test]
+fn an_unfinished_run_on_the_same_files_is_named_instead_of_done_again() {
+    let s = Sandbox::new();
+    let text = fails_until(&s.outside("never"));
+    s.run_plan(&text, &[]).exits(5);
+    let refused = s.run_plan(&text, &[]).exits(6);
+    assert!(refused.err.contains("unfinished") && refused.err.contains("abort"), "{}", refused.err);
+    s.run(&["abort"]).exits(0);
+    s.run_plan(&text, &[]).exits(5);
+}
+
+#[test]
+fn of_two_overlapping_runs_started_at_once_one_is_refused() {
+    let s = Sandbox::new();
+    s.write("tasks.yaml", &plan(&[task("a", &[], "a", "echo a > a")]));
+    let children: Vec<_> = (0..4).map(|_| s.start(&["run", "--backend", "process"])).collect();
+    let mut codes: Vec<i32> = children
+        .into_iter()
+        .map(|c| super::sandbox::ran(c.wait_with_output().unwrap()).code)
+        .collect();
+    codes.sort_unstable();
+    // A later one may start when the first is over: then there is nothing left to change.
+    assert_eq!(codes[0], 0, "{codes:?}");
+    assert!(codes[1..].iter().all(|c| [5, 6].contains(c)), "{codes:?}");
+    assert_eq!(s.git(&["log", "--format=%s", "--first-parent", "main"]).lines().count(), 2);
+}
+
+#[test]
+fn a_rebase_of_the_target_is_waited_for() {
+    let s = Sandbox::new();
+    s.write("tasks.yaml", &plan(&[task("a", &[], "a", "echo a > a")]));
+    let before = s.git(&["rev-parse", "main"]);
+    s.write(".git/rebase-merge/head-name", "refs/heads/main\n");
+    let ran = s.run(&["run", "--backend", "process"]).exits(5);
+    assert!(ran.out.contains("a rebase of main"), "{}", ran.out);
+    assert_eq!(s.git(&["rev-parse", "main"]), before);
+    std::fs::remove_dir_all(s.root().join(".git/rebase-merge")).unwrap();
+    s.run(&["resume"]).exits(0);
+    assert_eq!(s.read("a"), "a\n");
 }

@@ -216,3 +216,84 @@ fn a_red_final_gate_asks_and_the_target_is_untouched() {
     assert_eq!(s.read("a"), "a\n");
     s.assert_nothing_is_left();
 }
+
+#[test]
+fn an_append_only_file_may_grow_and_nothing_else() {
+    let s = Sandbox::new();
+    s.write("log", "one\ntwo");
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "log"]);
+    let appends = |work: &str| {
+        let t = task("a", &[], "a", &format!("echo a > a; {work}"));
+        plan(&[t.replace(
+            "    files_write",
+            "    max_attempts: 1\n    files_append: [log]\n    files_write",
+        )])
+    };
+    for bad in [
+        "sed -i s/one/ONE/ log",
+        "printf 'x\\0' > log",
+        "echo zero | cat - log > x && mv x log",
+        "rm log",
+    ] {
+        s.run_plan(&appends(bad), &[]).exits(5);
+        assert_eq!(s.states()["a"].1, "boundary_violation", "{bad}");
+        s.run(&["abort"]).exits(0);
+    }
+    s.run_plan(&appends("printf '\\nthree\\n' >> log"), &[]).exits(0);
+    assert_eq!(s.read("log"), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn more_changed_lines_than_the_threshold_need_a_word_in_the_plan() {
+    let s = Sandbox::new();
+    let big = task("a", &[], "a", "seq 501 > a")
+        .replace("    files_write", "    max_attempts: 1\n    files_write");
+    s.run_plan(&plan(std::slice::from_ref(&big)), &[]).exits(5);
+    assert_eq!(s.states()["a"].1, "boundary_violation");
+    let t = Sandbox::new();
+    t.run_plan(
+        &plan(&[big.replace("    files_write", "    allow_large_changes: true\n    files_write")]),
+        &[],
+    )
+    .exits(0);
+}
+
+#[test]
+fn each_check_runs_with_the_variables_of_its_own_task() {
+    let s = Sandbox::new();
+    let own = |id: &str, mode: &str| {
+        task(id, &[], id, &format!("echo $MODE > {id}"))
+            .replace(&format!("test -s {id}"), &format!("test \"$MODE\" = {mode}"))
+            .replace("    files_write", &format!("    env: {{MODE: {mode}}}\n    files_write"))
+    };
+    s.run_plan(&plan(&[own("a", "one"), own("b", "two")]), &[]).exits(0);
+    assert_eq!((s.read("a"), s.read("b")), ("one\n".into(), "two\n".into()));
+}
+
+#[test]
+fn a_check_with_paths_does_not_hide_the_same_one_without() {
+    let s = Sandbox::new();
+    let t = task("a", &[], "a", "echo a > a").replace(
+        "verification: [{command: test -s a, type: test}]",
+        "verification: [{command: test -s a}, {command: test -e never, paths: [src/**]}]",
+    );
+    let t = t.replace("    files_write", "    max_attempts: 1\n    files_write");
+    let text = plan(&[t]) + "integration: {incremental: [{command: test -e never}]}\n";
+    s.run_plan(&text, &[]).exits(5);
+    assert_eq!(s.states()["a"].1, "logic_error");
+}
+
+#[test]
+fn work_that_cannot_be_committed_is_not_cleaned_away() {
+    let s = Sandbox::new();
+    // A path that git cannot add: a nested repository without a commit.
+    let work = "echo important > a; git init -q nested";
+    s.run_plan(&plan(&[task("a", &[], "a", work)]), &[]).exits(5);
+    let status = s.status();
+    assert_eq!(status["tasks"][0]["attempt"], 1, "no other attempt wiped it: {status}");
+    let aborted = s.run(&["abort"]).exits(0);
+    let worktree = status["tasks"][0]["worktree"].as_str().unwrap();
+    assert!(aborted.out.contains(worktree), "{}", aborted.out);
+    assert_eq!(std::fs::read_to_string(format!("{worktree}/a")).unwrap(), "important\n");
+}

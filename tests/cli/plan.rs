@@ -198,3 +198,42 @@ fn the_schemas_in_the_repository_are_those_of_the_types() {
         );
     }
 }
+
+#[test]
+fn a_link_out_of_the_repository_is_found_however_it_is_written() {
+    let s = Sandbox::new();
+    std::os::unix::fs::symlink("/tmp", s.root().join("out")).unwrap();
+    for path in ["out/x", "./out/x", "src/../out/x", "out/**", "out/*.py"] {
+        s.write(
+            "tasks.yaml",
+            &plan(&[task("a", &[], &format!("'{path}'"), "echo")])
+                .replace("test -s '", "test -s 'x"),
+        );
+        let shown = s.run(&["plan", "--dry-run"]).exits(3);
+        assert!(shown.err.contains("path_escapes_repo"), "{path}: {}", shown.err);
+    }
+}
+
+#[test]
+fn defaults_count_as_if_each_task_had_said_them() {
+    let s = Sandbox::new();
+    let tasks = plan(&[task("a", &[], "a", "echo"), task("b", &[], "b", "echo")]);
+    s.write("tasks.yaml", &format!("defaults: {{contracts: [Nope]}}\n{tasks}"));
+    assert!(s.run(&["plan", "--dry-run"]).exits(3).err.contains("contract_unknown"));
+    s.write("tasks.yaml", &format!("defaults: {{patch_intents: [{{file: m.py, action: add_router, intent: {{prefix: /x}}}}]}}\n{tasks}"));
+    assert!(s.run(&["plan", "--dry-run"]).exits(3).err.contains("resource_write_write"));
+}
+
+#[test]
+fn in_a_subdirectory_the_plan_of_the_root_is_found() {
+    let s = Sandbox::new();
+    s.write("tasks.yaml", VALID);
+    let ran = super::sandbox::ran(
+        s.slimductor()
+            .current_dir(s.root().join("src"))
+            .args(["plan", "--dry-run"])
+            .output()
+            .unwrap(),
+    );
+    ran.exits(0);
+}

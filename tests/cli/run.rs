@@ -284,3 +284,72 @@ fn a_repository_without_a_commit_or_a_branch_is_refused_before_anything_is_made(
     assert!(refused.err.contains("detached"), "{}", refused.err);
     assert!(!s.root().join(".orchestrator").exists());
 }
+
+#[test]
+fn a_repository_with_unusual_git_settings_is_no_trouble() {
+    let s = Sandbox::new();
+    for (key, value) in [
+        ("core.splitIndex", "true"),
+        ("core.fsmonitor", "false"),
+        ("merge.ff", "false"),
+        ("merge.autoStash", "true"),
+        ("commit.gpgSign", "true"),
+        ("core.hooksPath", "hooks"),
+    ] {
+        s.git(&["config", key, value]);
+    }
+    s.write("hooks/post-checkout", "#!/bin/sh\nexit 1\n");
+    s.run_plan(&diamond(), &[]).exits(0);
+    assert_eq!(s.read("bottom.txt"), "top\nleft\ntop\nright\n");
+}
+
+#[test]
+fn a_worktree_of_a_bare_repository_and_a_separate_git_directory_work() {
+    let s = Sandbox::new();
+    let text = plan(&[task("a", &[], "a", "echo a > a")]);
+    s.git(&["clone", "-q", "--bare", ".", "../bare"]);
+    s.git(&["-C", "../bare", "worktree", "add", "-q", "../tree", "main"]);
+    std::fs::write(s.outside("tree").join("tasks.yaml"), &text).unwrap();
+    super::sandbox::ran(
+        s.slimductor().current_dir(s.outside("tree")).args(["run"]).output().unwrap(),
+    )
+    .exits(0);
+    assert_eq!(std::fs::read_to_string(s.outside("tree/a")).unwrap(), "a\n");
+    s.git(&["clone", "-q", "--separate-git-dir", "../apart.git", ".", "../apart"]);
+    std::fs::write(s.outside("apart").join("tasks.yaml"), &text).unwrap();
+    super::sandbox::ran(
+        s.slimductor().current_dir(s.outside("apart")).args(["run"]).output().unwrap(),
+    )
+    .exits(0);
+    assert_eq!(std::fs::read_to_string(s.outside("apart/a")).unwrap(), "a\n");
+}
+
+#[test]
+fn a_worker_has_a_short_temporary_directory_of_its_own_which_goes_with_it() {
+    let s = Sandbox::new();
+    s.run_plan(&plan(&[task("a", &[], "a", "touch \"$TMPDIR/x\" && echo \"$TMPDIR\" > a")]), &[])
+        .exits(0);
+    let dir = s.read("a").trim().to_owned();
+    assert!(dir.len() < s.outside("tmp").to_str().unwrap().len() + 12, "{dir}");
+    assert!(!std::path::Path::new(&dir).exists());
+}
+
+#[test]
+fn a_users_file_of_a_name_that_we_use_is_left_alone() {
+    let s = Sandbox::new();
+    s.write(".orchestration-state.json", "mine\n");
+    s.write(".worktrees/a/mine", "mine\n");
+    s.run_plan(&plan(&[task("a", &[], "a", "echo a > a")]), &[]).exits(0);
+    assert_eq!(s.read(".orchestration-state.json"), "mine\n");
+    assert_eq!(s.read(".worktrees/a/mine"), "mine\n");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_run() {
+    let s = Sandbox::new();
+    s.write("tasks.yaml", &diamond());
+    let shell =
+        format!("{} run --backend process 2>&1 | head -n 1", env!("CARGO_BIN_EXE_slimductor"));
+    assert!(s.command("sh").args(["-c", &shell]).status().unwrap().success());
+    assert_eq!(s.status()["phase"], "done");
+}

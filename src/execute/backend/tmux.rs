@@ -11,6 +11,10 @@ use super::{Backend, BackendError, Handle};
 /// The session option that says which job a session shows; names alone could be another run's.
 const JOB_OPTION: &str = "@slimductor-job";
 
+/// Against a server that ends at the same moment.
+const START_TRIES: u32 = 4;
+const START_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// The tmux backend.
 #[derive(Debug)]
 pub struct TmuxServer {
@@ -119,8 +123,15 @@ impl Backend for TmuxServer {
         // A worker's last screen stays to be looked at; checks and gates have their logs.
         let stays = if job.title.starts_with("worker-") { "on" } else { "off" };
         let keep = command("set-option", &["-t", &target, "remain-on-exit", stays]);
-        self.run("start a session", vec![start, mark, keep])?;
-        Ok(None)
+        for _ in 0..START_TRIES {
+            let all = vec![start.clone(), mark.clone(), keep.clone()];
+            match self.run("start a session", all) {
+                // The server was just ending with its last session; the next one starts a new server.
+                Err(e) if e.message.contains("server exited") => std::thread::sleep(START_PAUSE),
+                other => return other.map(|_| None),
+            }
+        }
+        self.run("start a session", vec![start, mark, keep]).map(|_| None)
     }
 
     fn forget(&self, jobs_dir: &Path) -> Result<(), BackendError> {

@@ -55,6 +55,9 @@ impl Checker<'_> {
                     .of(id, format!("tasks[{n}].agent")),
             );
         }
+        if let Some(run) = spec.run.as_ref().filter(|r| r.contains('\0')) {
+            self.problems.push(nul(run));
+        }
         if let Some(run) = spec.run.as_ref().filter(|r| r.trim().is_empty()) {
             self.problems.push(
                 Problem::error(Code::MissingField, "`run` is empty")
@@ -182,6 +185,9 @@ impl Checker<'_> {
     pub(super) fn checks(&mut self, specs: &[CheckSpec], path: &str) -> Vec<Check> {
         let mut out = Vec::new();
         for (k, spec) in specs.iter().enumerate() {
+            if spec.command.contains('\0') {
+                self.problems.push(nul(&spec.command));
+            }
             if spec.command.trim().is_empty() {
                 self.problems.push(
                     Problem::error(Code::MissingField, format!("{path}[{k}].command is empty"))
@@ -215,6 +221,15 @@ impl Checker<'_> {
             self.checks(&final_.unwrap_or_default(), "integration.final"),
         )
     }
+}
+
+fn nul(command: &At<String>) -> Problem {
+    Problem::error(
+        Code::WrongType,
+        "a command holds a NUL character, which no program can be given",
+    )
+    .at(Label::here(command.span(), "here"))
+    .help("take it out")
 }
 
 fn bad_path(raw: &At<String>, error: &PatternError) -> Problem {

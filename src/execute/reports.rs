@@ -1,0 +1,84 @@
+//! What a run tells people in files, and the file by which a person answers it.
+
+use super::event::Outcome;
+use super::projection;
+use super::run::RunError;
+use super::state::RunState;
+use super::worktree::Places;
+use super::world::{self, AnswerFile};
+use crate::integrate::report;
+use crate::store::{self, Mode};
+
+/// Writes the run's report and, when it waits for a person, the escalation report.
+pub(super) fn write(places: &Places, state: &RunState) -> Result<(), RunError> {
+    let facts = facts(places, state);
+    store::replace(&places.report(), report::run_report(&facts).as_bytes(), Mode::Private)?;
+    let newest = places.root.join(".orchestrator/escalation-report.md");
+    if state.waiting.is_some() || state.outcome == Some(Outcome::Partial) {
+        let text = report::escalation(&facts);
+        store::replace(&places.escalation(), text.as_bytes(), Mode::Private)?;
+        store::replace(&newest, text.as_bytes(), Mode::Private)?;
+    } else {
+        // An older question that this run has answered would only mislead.
+        store::remove(&places.escalation())?;
+        store::remove(&newest)?;
+    }
+    Ok(())
+}
+
+/// The run as its reports tell it.
+fn facts(places: &Places, state: &RunState) -> report::Facts {
+    let status = projection::status(state, Some(places));
+    let tasks = status.tasks.into_iter().enumerate().map(|(n, t)| {
+        let run = &state.tasks[n];
+        let job = crate::types::JobId::worker(&t.id, run.attempt.max(1));
+        report::TaskLine {
+            id: t.id.to_string(),
+            state: t.state,
+            reason: t.reason,
+            category: t.failure.map(|f| f.category),
+            attempts: run.attempt,
+            findings: run.findings.clone(),
+            commit: run.merged.as_ref().map(|s| s.short().to_owned()),
+            work: run.discarded.iter().next_back().map(|(_, s)| s.short().to_owned()),
+            worktree: t.worktree,
+            log: (run.attempt > 0).then(|| places.job(&job).to_string_lossy().into_owned()),
+        }
+    });
+    report::Facts {
+        run: state.header.run_id.to_string(),
+        request: state.header.request.clone(),
+        phase: state.phase(),
+        reason: state.waiting.clone().unwrap_or_default(),
+        target: state.header.target.clone(),
+        promoted: state.promoted.as_ref().map(|s| s.short().to_owned()),
+        staging: state.staging_branch(),
+        staging_exists: state.staging.is_some() && !state.cleaned,
+        kept: state.kept.clone(),
+        run_dir: places.run_dir().to_string_lossy().into_owned(),
+        seconds: u64::try_from(state.at - state.header.started_at).unwrap_or(0) / 1000,
+        tasks: tasks.collect(),
+        findings: state.final_red.clone().unwrap_or_default(),
+    }
+}
+
+/// Leaves an answer for the coordinator, the one that runs or the next.
+pub fn leave_answer(places: &Places, answer: &AnswerFile) -> Result<(), RunError> {
+    store::make_dir(&places.answers())?;
+    let word = serde_json::to_value(answer.choice).ok();
+    let word = word.as_ref().and_then(|w| w.as_str()).unwrap_or("answer").to_owned();
+    let about = match (&answer.task, answer.attempt) {
+        (Some(task), Some(attempt)) => format!("{word}-{task}-{attempt}"),
+        (_, _) => word,
+    };
+    let text = serde_json::to_vec(answer).unwrap_or_default();
+    // By time, so that the last word is taken last; never one that was taken before.
+    let mut at = world::present().as_millisecond();
+    loop {
+        let path = places.answers().join(format!("{at:015}-{about}.json"));
+        if store::create_new(&path, &text, Mode::Private)? {
+            return Ok(());
+        }
+        at += 1;
+    }
+}
