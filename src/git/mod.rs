@@ -107,6 +107,12 @@ fn lib(action: impl Into<String>) -> impl FnOnce(git2::Error) -> GitError {
     move |source| GitError::Library { action: action.into(), source }
 }
 
+/// The repository around `dir`, with the working tree that is found on the way.
+fn open_around(dir: &Path) -> Result<Repository, git2::Error> {
+    let flags = git2::RepositoryOpenFlags::empty();
+    Repository::open_ext(dir, flags, std::iter::empty::<&std::ffi::OsStr>())
+}
+
 fn sha(oid: Oid) -> Result<Sha, GitError> {
     let text = oid.to_string();
     Sha::parse(&text).ok_or(GitError::NotAnId(text))
@@ -119,7 +125,7 @@ fn oid(sha: &Sha) -> Result<Oid, GitError> {
 impl Repo {
     /// The repository that `dir` lies in; from a linked worktree, the one that it belongs to.
     pub fn discover(dir: &Path) -> Result<Repo, GitError> {
-        let found = Repository::discover(dir).map_err(|source| {
+        let found = open_around(dir).map_err(|source| {
             if source.code() == ErrorCode::NotFound {
                 return GitError::NoRepository(dir.to_owned());
             }
@@ -145,7 +151,7 @@ impl Repo {
 
     /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
     pub fn checkout_around(dir: &Path) -> Option<PathBuf> {
-        let root = Repository::discover(dir).ok()?.workdir()?.to_owned();
+        let root = open_around(dir).ok()?.workdir()?.to_owned();
         Some(root.canonicalize().unwrap_or(root))
     }
 
@@ -206,7 +212,7 @@ impl Repo {
 
     /// The branch that the working tree around `dir` is on; `None` when it is detached.
     pub fn current_branch(&self, dir: &Path) -> Result<Option<String>, GitError> {
-        let repo = Repository::discover(dir).map_err(lib("open the repository"))?;
+        let repo = open_around(dir).map_err(lib("open the repository"))?;
         let head = repo.find_reference("HEAD").map_err(lib("read HEAD"))?;
         let target = head.symbolic_target().map_err(lib("read HEAD"))?;
         Ok(target.and_then(|t| t.strip_prefix("refs/heads/")).map(str::to_owned))
