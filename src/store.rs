@@ -70,6 +70,11 @@ fn beside(path: &Path, content: &[u8], mode: Mode) -> Result<tempfile::NamedTemp
     Ok(temp)
 }
 
+/// Makes a directory that belongs to the user, as the umask says, and what is missing above it.
+pub fn make_user_dir(dir: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(dir).map_err(failed("create", dir))
+}
+
 /// Replaces `path` by `content`: a reader sees the old or the new, never a part.
 pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError> {
     let temp = beside(path, content, mode)?;

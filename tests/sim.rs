@@ -110,6 +110,7 @@ fn script(seed: u64) -> Script {
             only: Vec::new(),
             agent: None,
             env_pass: Vec::new(),
+            environment: String::new(),
         },
         acts,
         target_moves: rng.below(4) == 0,

@@ -104,9 +104,7 @@ fn fill(dir: &Path) -> Result<Repo, Failure> {
     for (name, text) in FILES {
         let path = dir.join(name);
         if let Some(above) = path.parent() {
-            std::fs::create_dir_all(above).map_err(|e| {
-                Failure::new(Exit::Environment, format!("{}: {e}", above.display()))
-            })?;
+            store::make_user_dir(above)?;
         }
         store::replace(&path, text.as_bytes(), Mode::Shared)?;
     }

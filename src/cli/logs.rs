@@ -73,6 +73,16 @@ pub fn logs(context: &mut Context, args: &LogsArgs) -> Result<Exit, Failure> {
         let why = crate::execute::projection::reason(&state, task, &state.tasks[task]);
         return Err(Failure::new(Exit::Usage, format!("{id} has no such output yet: {why}")));
     }
+    if context.output.manner.json {
+        let steps = (0..).map(|n| job::log_path(&dir, n)).take_while(|p| p.exists());
+        let texts: Vec<String> = steps
+            .map(|p| String::from_utf8_lossy(&std::fs::read(p).unwrap_or_default()).into_owned())
+            .collect();
+        context
+            .output
+            .json(&serde_json::json!({"task": id, "attempt": attempt, "output": texts}), false);
+        return Ok(Exit::Done);
+    }
     let mut step = 0;
     let mut at = 0;
     loop {

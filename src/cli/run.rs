@@ -148,6 +148,7 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         only,
         agent: args.agent.clone(),
         env_pass: gathered.config.workers.env_pass.clone(),
+        environment: gathered.environment.hash.clone(),
     };
     let overlay = context.env.iter().filter(|(name, _)| name.starts_with("SLIMDUCTOR__"));
     let (id, lock) = run::create(

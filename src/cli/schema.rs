@@ -39,8 +39,7 @@ fn all() -> [(&'static str, schemars::Schema); 5] {
 pub fn schema(context: &mut Context, args: &SchemaArgs) -> Result<Exit, Failure> {
     if let Some(dir) = &args.write {
         let dir = context.dir.join(dir);
-        std::fs::create_dir_all(&dir)
-            .map_err(|e| Failure::new(Exit::Environment, format!("{}: {e}", dir.display())))?;
+        store::make_user_dir(&dir)?;
         for (name, schema) in all() {
             let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
             text.push('\n');

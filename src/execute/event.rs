@@ -129,6 +129,8 @@ pub struct Settings {
     pub agent: Option<String>,
     /// Names of further environment variables that reach the jobs.
     pub env_pass: Vec<String>,
+    /// The hash of the lockfiles when the run was made.
+    pub environment: String,
 }
 
 /// Who let the run start, and at which risk.

@@ -229,6 +229,7 @@ fn logs_show_what_a_worker_printed() {
     let s = Sandbox::new();
     s.run_plan(&plan(&[task("a", &[], "a", "echo hello from a; echo a > a")]), &[]).exits(0);
     assert_eq!(s.run(&["logs", "a"]).exits(0).out, "hello from a\n");
+    assert_eq!(s.run(&["logs", "a", "--json"]).exits(0).json()["output"][0], "hello from a\n");
     let unknown = s.run(&["logs", "b"]).exits(2);
     assert!(unknown.err.contains("no task `b`"), "{}", unknown.err);
 }
