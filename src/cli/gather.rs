@@ -1,5 +1,6 @@
 //! Reads what a plan is checked against: the plan file, the configuration, and the facts of the tree. Changes nothing.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -133,6 +134,8 @@ fn facts(document: &Document, root: &Path) -> Facts {
         .collect();
     paths.sort_unstable();
     paths.dedup();
+    let inside = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let mut known: HashSet<String> = HashSet::new();
     for path in paths {
         let glob = path.contains(['*', '?', '[', '{', '\\']);
         let literal = glob && !path.starts_with('/') && root.join(path).symlink_metadata().is_ok();
@@ -142,13 +145,16 @@ fn facts(document: &Document, root: &Path) -> Facts {
         // Only what lies on the way to a named path can lead out of the repository.
         let Ok(pattern) = plan::Pattern::parse(path, literal) else { continue };
         for part in pattern.fixed_parents() {
+            if known.contains(part) {
+                continue;
+            }
             let here = root.join(part);
-            let link = here.symlink_metadata().is_ok_and(|m| m.is_symlink());
-            let inside = |to: &PathBuf| {
-                to.starts_with(root.canonicalize().unwrap_or_else(|_| root.to_owned()))
-            };
-            if link && !here.canonicalize().is_ok_and(|to| inside(&to)) {
+            // What is not there cannot lead anywhere, nor can what would be below it.
+            let Ok(meta) = here.symlink_metadata() else { break };
+            if meta.is_symlink() && !here.canonicalize().is_ok_and(|to| to.starts_with(&inside)) {
                 facts.outward_links.insert(part.to_owned());
+            } else {
+                known.insert(part.to_owned());
             }
         }
     }
