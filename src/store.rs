@@ -59,7 +59,15 @@ pub fn make_dir(dir: &Path) -> Result<(), StoreError> {
 
 /// A synced file with `content` in the directory of `path`, to be moved there.
 fn beside(path: &Path, content: &[u8], mode: Mode) -> Result<tempfile::NamedTempFile, StoreError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    temp_in(path.parent().unwrap_or(Path::new(".")), path, content, mode)
+}
+
+fn temp_in(
+    dir: &Path,
+    path: &Path,
+    content: &[u8],
+    mode: Mode,
+) -> Result<tempfile::NamedTempFile, StoreError> {
     let mut temp = tempfile::Builder::new()
         .prefix(".tmp-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.bits()))
@@ -78,6 +86,18 @@ pub fn make_user_dir(dir: &Path) -> Result<(), StoreError> {
 /// Replaces `path` by `content`: a reader sees the old or the new, never a part.
 pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError> {
     let temp = beside(path, content, mode)?;
+    temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
+    Ok(())
+}
+
+/// The same for a file in a directory of the user's: the half-written one lies in `dir`, of the same file system.
+pub fn replace_through(
+    dir: &Path,
+    path: &Path,
+    content: &[u8],
+    mode: Mode,
+) -> Result<(), StoreError> {
+    let temp = temp_in(dir, path, content, mode)?;
     temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
     Ok(())
 }

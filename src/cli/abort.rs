@@ -53,7 +53,19 @@ pub fn abort(context: &mut Context, args: &AbortArgs) -> Result<Exit, Failure> {
         let state = run::read(repo.root(), &id)?;
         if state.outcome.is_some() {
             let exit = finish(context, &state)?;
-            return Ok(if state.outcome == Some(Outcome::Aborted) { Exit::Done } else { exit });
+            if state.outcome == Some(Outcome::Aborted) {
+                return Ok(Exit::Done);
+            }
+            return match state.promoted {
+                Some(_) => {
+                    let target = &state.header.target;
+                    Err(Failure::new(
+                        Exit::Usage,
+                        format!("too late: {target} had been moved already"),
+                    ))
+                }
+                None => Ok(exit),
+            };
         }
     }
     let state = take_up(context, repo, &id, None, false)?;

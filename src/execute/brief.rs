@@ -126,7 +126,11 @@ pub fn checks(
         if !check.paths.is_empty() && !touches(&check.paths, changed) {
             continue;
         }
-        let own = task.map(|t| state.plan.tasks[t].env.clone()).unwrap_or_default();
+        let mut own = task.map(|t| state.plan.tasks[t].env.clone()).unwrap_or_default();
+        if let Some(task) = task.as_ref().filter(|_| check.command.contains("SLIMDUCTOR_TASK")) {
+            // Otherwise the same command of several tasks is one command, and runs once.
+            own.insert("SLIMDUCTOR_TASK".to_owned(), state.plan.tasks[*task].id.to_string());
+        }
         let same = |s: &&mut StepSpec| {
             s.command == check.command && s.required == check.required && s.env == own
         };

@@ -57,6 +57,9 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
         }
     }
     store::remove_dir(&places.indices())?;
+    for left in places.link_temps() {
+        store::remove(&left)?;
+    }
     store::remove_empty_dir(&places.worktrees());
     keep_staging(repo, state, &mut kept)?;
     Ok(Product::CleanedUp { kept })
@@ -102,7 +105,7 @@ fn keep_unmerged(
         }
         return Ok(());
     }
-    if let Some(name) = save_edits(shared, state, task, run.attempt)? {
+    if let Some(name) = save_edits(shared, state, task, run.unsaved.unwrap_or(run.attempt))? {
         kept.push(name);
     }
     Ok(())

@@ -263,6 +263,7 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
         (std::cmp::Reverse(state.plan.tasks[t].priority), std::cmp::Reverse(state.plan.tails[t]), t)
     });
     let mut taken: HashSet<Slot> = state.tasks.iter().filter_map(|t| t.slot).collect();
+    taken.extend(state.tainted.iter().copied());
     let mut events = Vec::new();
     for task in ready.into_iter().take(room) {
         let own = state.tasks[task].slot;

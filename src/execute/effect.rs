@@ -35,9 +35,8 @@ pub(super) fn perform(
             };
             let path = places.slot(slot);
             store::make_dir(&places.indices())?;
-            // The first attempt after a person's `retry` gets the worktree that the person may have edited.
-            if run.attempts_before > 0 && run.attempt == run.attempts_before + 1 {
-                cleanup::save_edits(shared, state, *task, run.attempts_before)?;
+            if let Some(edited) = run.unsaved {
+                cleanup::save_edits(shared, state, *task, edited)?;
             }
             repo.prepare_worktree(&path, base, &places.slot_index(slot))?;
             cleanup::link(places, id, &path)?;

@@ -373,6 +373,7 @@ pub fn drive(
         .enable_all()
         .build()
         .map_err(|e| RunError::NoRoom(format!("cannot start the event loop: {e}")))?;
+    repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
     let backend = backend_of(&state, repo.root(), exe);
     let around = world::surroundings(&places.run_dir(), env, &state.header.settings.env_pass);
     let result = runtime.block_on(async {

@@ -6,7 +6,7 @@ pub use super::task_run::{Stage, StageStep, Step, TaskRun};
 
 use super::event::{Choice, Event, Outcome, Record, Settings, kind_of};
 use crate::plan::Plan;
-use crate::types::{Category, Finding, Millis, RunId, Sha, StageNumber, TaskId};
+use crate::types::{Category, Ending, Finding, Millis, RunId, Sha, Slot, StageNumber, TaskId};
 
 /// What the first record says.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub struct RunState {
     /// Something around the run was refused, until the next coordinator tries again.
     pub refused: Option<String>,
     pub promote_landed: bool,
+    /// Slots in which something of a worker whose wrapper died may still be at work: not used again.
+    pub tainted: BTreeSet<Slot>,
     pub answered: BTreeSet<String>,
     pub aborting: bool,
     pub cleaned: bool,
@@ -110,6 +112,7 @@ impl RunState {
             promotion_blocked: None,
             refused: None,
             promote_landed: settings.promote_landed,
+            tainted: BTreeSet::new(),
             answered: BTreeSet::new(),
             aborting: false,
             cleaned: false,
@@ -162,20 +165,25 @@ impl RunState {
                     base: Some(base.clone()),
                     findings: std::mem::take(&mut run.findings),
                     discarded: std::mem::take(&mut run.discarded),
+                    unsaved: run.unsaved,
                     started_at: Some(at),
                     ..TaskRun::new()
                 };
                 self.touch(task, at);
             }
             Event::WorktreeReady { task, .. } => {
-                self.task_at(record, task, &[Step::Preparing])?.step = Step::Working;
+                let run = self.task_at(record, task, &[Step::Preparing])?;
+                run.step = Step::Working;
+                run.unsaved = None;
                 self.touch(task, at);
             }
-            Event::WorkerEnded { task, finding, .. } => {
+            Event::WorkerEnded { task, finding, report, .. } => {
                 let run = self.task_at(record, task, &[Step::Working])?;
+                let lost = run.slot.filter(|_| report.ending == Ending::Lost);
                 run.step = Step::Collecting;
                 run.worker_ended_at = Some(at);
                 run.findings = finding.iter().cloned().collect();
+                self.tainted.extend(lost);
                 self.touch(task, at);
             }
             Event::WorkCollected { task, head, files, findings, .. } => {
@@ -221,7 +229,7 @@ impl RunState {
                 }
                 if retry_at.is_some() {
                     run.step = Step::Pending;
-                    run.slot = None;
+                    run.slot = run.slot.filter(|_| run.unsaved.is_some());
                 } else {
                     // The worktree is kept for a person to look at.
                     run.step = Step::Failed;
@@ -332,6 +340,7 @@ impl RunState {
                     (Choice::Retry, Some(task)) => {
                         let run = self.task_at(record, task, &[Step::Failed, Step::Skipped])?;
                         // Its worktree stays its own: a person may have edited there.
+                        run.unsaved = run.unsaved.or(run.slot.map(|_| run.attempt));
                         run.step = Step::Pending;
                         run.retry_at = None;
                         run.skipped_with = None;

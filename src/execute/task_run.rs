@@ -58,6 +58,9 @@ pub struct TaskRun {
     pub worker_ended_at: Option<Millis>,
     /// The place in the order of verification, for the queue.
     pub verified_seq: u64,
+    /// The failed attempt whose kept worktree a person may have edited and that is not saved yet; the slot stays
+    /// with the task until it is.
+    pub unsaved: Option<Attempt>,
     /// The skipped task that it depends on, when it was left out because of that.
     pub skipped_with: Option<usize>,
 }
@@ -81,6 +84,7 @@ impl TaskRun {
             updated_at: None,
             worker_ended_at: None,
             verified_seq: 0,
+            unsaved: None,
             skipped_with: None,
         }
     }

@@ -110,6 +110,13 @@ impl Places {
         path.file_name().is_some_and(|name| self.is_ours(Path::new(name)))
     }
 
+    /// Halves of links that a killed coordinator left.
+    pub fn link_temps(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.worktrees()) else { return Vec::new() };
+        let half = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".tmp-link-");
+        entries.flatten().filter(|e| half(&e.file_name())).map(|e| e.path()).collect()
+    }
+
     /// The worktrees of this run that are there.
     pub fn worktrees_on_disk(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.worktrees()) else { return Vec::new() };

@@ -118,7 +118,8 @@ impl RealWorld {
                 self.stale = false;
                 return Ok(());
             }
-            store::replace(&path, &projection::state_file(state), Mode::Shared)?;
+            let dir = self.shared.places.root.join(".orchestrator");
+            store::replace_through(&dir, &path, &projection::state_file(state), Mode::Shared)?;
             self.projected = Some(Instant::now());
             self.stale = false;
         }

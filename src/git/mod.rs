@@ -268,6 +268,29 @@ impl Repo {
             .map_err(lib(format!("set the branch {branch}")))
     }
 
+    /// Removes the locks that a killed process of ours left on branches below `prefix`, which is ours alone. One
+    /// that somebody's `git pack-refs` holds is gone in a moment, so it is given one.
+    pub fn clear_stale_locks(&self, prefix: &str) {
+        let mut todo = vec![self.common.join("refs/heads").join(prefix)];
+        while let Some(dir) = todo.pop() {
+            for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    todo.push(path);
+                } else if path.extension().is_some_and(|e| e == "lock") {
+                    for _ in 0..20 {
+                        if !path.exists() {
+                            break;
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(50));
+                    }
+                    // Still there: whoever held it is gone. A failure shows when the branch is moved.
+                    let _ = std::fs::remove_file(&path);
+                }
+            }
+        }
+    }
+
     /// Removes a branch; one that is not there is fine.
     pub fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
         let repo = self.repo();

@@ -39,7 +39,11 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
             format!("{what} {shown}, which is not in files_write"),
             "leave it as it was, or add it to the task's files_write".to_owned(),
         )
-    } else if appends && !owned && change.kind == ChangeKind::Modified && !change.only_grew {
+    } else if appends
+        && !owned
+        && change.kind == ChangeKind::Modified
+        && (!change.only_grew || change.old_mode != change.new_mode)
+    {
         (
             format!("changed what stood in {shown}, to which it may only add"),
             "leave the old lines as they were, and add behind them".to_owned(),

@@ -165,3 +165,34 @@ fn a_journal_that_was_cut_anywhere_is_resumed_to_the_same_end() {
     s.run(&["resume"]).exits(0);
     assert_eq!(s.status()["phase"], "done");
 }
+
+#[test]
+fn what_a_killed_worker_left_running_does_not_reach_the_next_attempt() {
+    let s = Sandbox::new();
+    let (pid, stale, go) = (s.outside("pid"), s.fifo("stale"), s.fifo("go"));
+    // Without its environment and in a session of its own nobody can tell that it is ours.
+    let first = format!(
+        "env -i setsid /bin/sh -c 'read x < {}; echo STALE >> a; echo > {}' & echo $PPID > {}; sleep 600",
+        go.display(),
+        stale.display(),
+        pid.display()
+    );
+    let work = format!(
+        "if [ $SLIMDUCTOR_ATTEMPT = 1 ]; then {first}; fi\necho fine > a; echo > {}; read x < {}",
+        go.display(),
+        stale.display()
+    );
+    s.write("tasks.yaml", &plan(&[task("a", &[], "a", &work)]));
+    let child = s.start(&["run", "--backend", "process"]);
+    let wrapper = loop {
+        let text = std::fs::read_to_string(&pid).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text.trim().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    assert!(s.command("kill").args(["-9", &wrapper]).status().unwrap().success());
+    ran(child.wait_with_output().unwrap()).exits(0);
+    assert_eq!(s.read("a"), "fine\n");
+    s.assert_nothing_is_left();
+}

@@ -292,3 +292,25 @@ fn a_rebase_of_the_target_is_waited_for() {
     s.run(&["resume"]).exits(0);
     assert_eq!(s.read("a"), "a\n");
 }
+
+#[test]
+fn what_cannot_be_saved_is_not_cleaned_away_by_any_later_attempt() {
+    let s = Sandbox::new();
+    let work = "echo try-$SLIMDUCTOR_ATTEMPT > a; exit 1";
+    let t = task("a", &[], "a", work)
+        .replace("    files_write", "    max_attempts: 2\n    files_write");
+    s.run_plan(&plan(&[t]), &[]).exits(5);
+    s.write(".worktrees/a/a", "by hand\n");
+    // Git cannot add a repository without a commit, so that the edit cannot be committed.
+    s.git(&["init", "-q", ".worktrees/a/proto"]);
+    s.run(&["retry", "a"]).exits(0);
+    s.run(&["resume"]).exits(5);
+    assert_eq!(s.read(".worktrees/a/a"), "by hand\n");
+    // When what was in the way is gone, all goes on, and the edit is kept.
+    std::fs::remove_dir_all(s.root().join(".worktrees/a/proto")).unwrap();
+    s.run(&["retry", "a"]).exits(0);
+    s.run(&["resume"]).exits(5);
+    let kept = s.git(&["for-each-ref", "refs/heads/slimductor", "--format=%(refname:short)"]);
+    let edited = kept.lines().find(|b| b.ends_with("-edited")).unwrap();
+    assert_eq!(s.git(&["show", &format!("{edited}:a")]), "by hand");
+}
