@@ -172,10 +172,10 @@ fn what_a_killed_worker_left_running_does_not_reach_the_next_attempt() {
     let (pid, stale, go) = (s.outside("pid"), s.fifo("stale"), s.fifo("go"));
     // Without its environment and in a session of its own nobody can tell that it is ours.
     let first = format!(
-        "env -i setsid /bin/sh -c 'read x < {}; echo STALE >> a; echo > {}' & echo $PPID > {}; sleep 600",
+        "env -i W=$PPID setsid /bin/sh -c 'echo $W > {}; read x < {}; echo STALE >> a; echo > {}' & sleep 600",
+        pid.display(),
         go.display(),
-        stale.display(),
-        pid.display()
+        stale.display()
     );
     let work = format!(
         "if [ $SLIMDUCTOR_ATTEMPT = 1 ]; then {first}; fi\necho fine > a; echo > {}; read x < {}",
