@@ -191,7 +191,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
 fn wrapper(dir: &std::path::Path) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return ExitCode::from(Exit::Environment.code()) };
-    match runtime.block_on(crate::execute::job::run(dir)) {
+    match runtime.block_on(crate::execute::wrapper::run(dir)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::new(Exit::Environment, error.to_string());

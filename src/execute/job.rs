@@ -1,19 +1,16 @@
-//! A job on disk: spec, log, pid, exit file; the wrapper that runs it; the probe that reads it. Knows nothing of
+//! A job on disk: spec, log, pid, exit file, and the probe that reads them (wrapper.rs runs it). Knows nothing of
 //! tasks, git or backends. The exit file is the only word on how a job ended.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
 
 use super::process_tree;
-use crate::store::{self, Lock, Mode, StoreError};
-use crate::types::{Ending, JobId, JobReport, StepResult};
+use crate::store::{self, Mode, StoreError};
+use crate::types::{JobId, JobReport};
+use serde::{Deserialize, Serialize};
 
 /// How much of a failed command's output is kept, in bytes and in lines.
 const TAIL_BYTES: u64 = 8 * 1024;
@@ -63,9 +60,9 @@ pub struct Pid {
 
 /// The exit file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Exit {
-    v: u32,
-    report: JobReport,
+pub(super) struct Exit {
+    pub(super) v: u32,
+    pub(super) report: JobReport,
 }
 
 /// What is known of a job by looking at its directory.
@@ -105,7 +102,7 @@ pub enum JobError {
     },
 }
 
-fn lock_path(dir: &Path) -> PathBuf {
+pub(super) fn lock_path(dir: &Path) -> PathBuf {
     dir.join("lock")
 }
 
@@ -263,188 +260,11 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
     Ok(())
 }
 
-fn read_spec(dir: &Path) -> Result<Spec, JobError> {
+pub(super) fn read_spec(dir: &Path) -> Result<Spec, JobError> {
     let path = dir.join("spec.json");
     let wrong = |why: String| JobError::Read { path: path.clone(), why };
     let bytes = fs::read(&path).map_err(|e| wrong(e.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))
-}
-
-/// The wrapper: runs the job in `dir` to its end and writes the exit file. A second one returns at once.
-pub async fn run(dir: &Path) -> Result<(), JobError> {
-    let spec = read_spec(dir)?;
-    let Some(lock) = Lock::try_take(&lock_path(dir))? else { return Ok(()) };
-    if dir.join("exit.json").exists() {
-        return Ok(());
-    }
-    process_tree::lead();
-    let pid = Pid { pid: std::process::id(), start_time: process_tree::start_time_of_self() };
-    store::replace(
-        &dir.join("pid.json"),
-        &serde_json::to_vec(&pid).unwrap_or_default(),
-        Mode::Private,
-    )?;
-    // Short: a UNIX socket's whole path has room for about a hundred characters.
-    let made = tempfile::Builder::new().prefix("sd-").tempdir();
-    let made =
-        made.map_err(|source| JobError::Run { what: "a temporary directory".to_owned(), source })?;
-    let tmp = made.keep();
-    store::link(&tmp, &dir.join("tmp"))?;
-    let mut stop = Stop::new()?;
-    let mut report = JobReport { ending: Ending::Finished, steps: Vec::new() };
-    for (n, step) in spec.steps.iter().enumerate() {
-        if is_cancelled(dir) {
-            report.ending = Ending::Stopped;
-            break;
-        }
-        let (result, stopped) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
-        report.steps.push(result);
-        if stopped {
-            report.ending = Ending::Stopped;
-            break;
-        }
-    }
-    let exit = Exit { v: 1, report };
-    let text = serde_json::to_vec(&exit).unwrap_or_default();
-    store::replace(&dir.join("exit.json"), &text, Mode::Private)?;
-    // What a command made unremovable says nothing about how it ended.
-    let _ = store::remove_dir(&tmp);
-    drop(lock);
-    Ok(())
-}
-
-/// The signals that end a job from outside.
-struct Stop {
-    term: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-    /// Ctrl-C in an attached terminal goes to the command, not to its wrapper.
-    _interrupt: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Stop, JobError> {
-        let on = |kind| {
-            signal(kind).map_err(|source| JobError::Run { what: "the wrapper".to_owned(), source })
-        };
-        Ok(Stop {
-            term: on(SignalKind::terminate())?,
-            hangup: on(SignalKind::hangup())?,
-            _interrupt: on(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn requested(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-}
-
-async fn run_step(
-    dir: &Path,
-    spec: &Spec,
-    number: usize,
-    step: &StepSpec,
-    tmp: &Path,
-    stop: &mut Stop,
-) -> Result<(StepResult, bool), JobError> {
-    let mut result = StepResult {
-        command: step.command.clone(),
-        required: step.required,
-        code: None,
-        signal: None,
-        timed_out: false,
-        duration_ms: 0,
-        output: None,
-    };
-    let began = Instant::now();
-    let started = start(dir, spec, number, step, tmp);
-    let (mut child, copier) = match started {
-        Ok(started) => started,
-        Err(JobError::Run { what, source }) => {
-            // As a shell would say it, so that it is judged the same way.
-            let mut log = store::open_append(&log_path(dir, number))?;
-            let _ = writeln!(log, "{what}: not found or not executable: {source}");
-            result.code = Some(127);
-            return Ok((result, false));
-        }
-        Err(other) => return Err(other),
-    };
-    let mut stopped = false;
-    let status = tokio::select! {
-        status = child.wait() => Some(status),
-        () = tokio::time::sleep(Duration::from_millis(step.timeout_ms)) => {
-            result.timed_out = true;
-            None
-        }
-        () = stop.requested() => {
-            stopped = true;
-            None
-        }
-    };
-    // What the command left running ends with it, whichever session it moved to.
-    process_tree::end_descendants(Duration::from_millis(spec.grace_ms)).await;
-    let status = match status {
-        Some(status) => status,
-        None => child.wait().await,
-    };
-    if let Some(copier) = copier {
-        let _ = copier.join();
-    }
-    let status = status.map_err(|source| JobError::Run { what: step.command.clone(), source })?;
-    result.code = status.code();
-    result.signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    result.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok((result, stopped))
-}
-
-type Copier = std::thread::JoinHandle<()>;
-
-/// Starts the command; in a terminal (a tmux pane) its output goes to the log and to the screen.
-fn start(
-    dir: &Path,
-    spec: &Spec,
-    number: usize,
-    step: &StepSpec,
-    tmp: &Path,
-) -> Result<(tokio::process::Child, Option<Copier>), JobError> {
-    let what = step.argv.first().cloned().unwrap_or_default();
-    let failed = |source| JobError::Run { what: what.clone(), source };
-    let mut log = store::open_append(&log_path(dir, number))?;
-    let mut command = tokio::process::Command::new(&what);
-    command
-        .args(step.argv.iter().skip(1))
-        .current_dir(&spec.cwd)
-        .env_clear()
-        .envs(&spec.env)
-        .envs(&step.env)
-        .env("TMPDIR", tmp)
-        .env(process_tree::MARK, dir)
-        .stdin(Stdio::null());
-    let screen = std::io::stdout();
-    if !screen.is_terminal() {
-        let second = log.try_clone().map_err(failed)?;
-        command.stdout(Stdio::from(log)).stderr(Stdio::from(second));
-        return Ok((command.spawn().map_err(failed)?, None));
-    }
-    let (mut reader, writer) = std::io::pipe().map_err(failed)?;
-    let second = writer.try_clone().map_err(failed)?;
-    command.stdout(Stdio::from(writer)).stderr(Stdio::from(second));
-    let child = command.spawn().map_err(failed)?;
-    // Our ends of the pipe close with the command value, so that the reader sees the end.
-    drop(command);
-    let copier = std::thread::spawn(move || {
-        let mut screen = screen.lock();
-        let mut buffer = [0_u8; 8192];
-        while let Ok(n) = reader.read(&mut buffer) {
-            let Some(part) = buffer.get(..n).filter(|p| !p.is_empty()) else { break };
-            // A full disk or a closed pane must not stop the command.
-            let _ = log.write_all(part);
-            let _ = screen.write_all(part).and_then(|()| screen.flush());
-        }
-    });
-    Ok((child, Some(copier)))
 }
 
 #[cfg(test)]

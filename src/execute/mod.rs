@@ -24,3 +24,4 @@ pub mod task_run;
 mod watch;
 pub mod worktree;
 pub mod world;
+pub mod wrapper;
