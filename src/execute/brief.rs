@@ -105,8 +105,8 @@ pub fn worker(
     Spec { v: 1, job, cwd: cwd.to_owned(), env, steps: vec![step], grace_ms: GRACE_MS }
 }
 
-/// A job of checks, about one task or about all, on the tree in `cwd`, where `changed` are the paths that the change touches. Each check may
-/// belong to a task, whose variables it gets.
+/// A job of checks, about one task or about all, on the tree in `cwd`, where `changed` are the paths that the
+/// change touches. Each check may belong to a task, whose variables it gets.
 pub fn checks(
     around: &Surroundings,
     state: &RunState,

@@ -1,5 +1,5 @@
-//! Ends and removes what a run made, and the links that show it. Work that did not land stays on recovery branches; what a person edited in a
-//! kept worktree stays as well.
+//! Ends and removes what a run made, and the links that show it. Work that did not land stays on recovery
+//! branches; what a person edited in a kept worktree stays as well. What cannot be kept is not removed.
 
 use std::path::{Path, PathBuf};
 
@@ -33,14 +33,12 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
             for attempt in run.discarded.keys() {
                 repo.delete_branch(&state.recovery_branch(id, *attempt))?;
             }
-        } else {
-            // What cannot be committed is not removed either: the worktree itself is what is kept.
-            if let Err(error) = keep_unmerged(shared, state, task, &mut kept)
-                && let Some(slot) = run.slot
-            {
-                spared.push(places.slot(slot));
-                kept.push(format!("{} ({error})", places.slot(slot).display()));
-            }
+        } else if let Err(error) = keep_unmerged(shared, state, task, &mut kept) {
+            // What cannot be kept on a branch is not removed either: worktree and task branch stay.
+            let Some(slot) = run.slot else { return Err(error) };
+            spared.push(places.slot(slot));
+            kept.push(format!("{} ({error})", places.slot(slot).display()));
+            continue;
         }
         repo.delete_branch(&state.task_branch(id))?;
         unlink(places, id)?;
@@ -56,7 +54,10 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
             kept.push(format!("{} ({error})", path.display()));
         }
     }
-    store::remove_dir(&places.indices())?;
+    if spared.is_empty() {
+        // With its index a spared worktree is tried again, should a crash make this be done twice.
+        store::remove_dir(&places.indices())?;
+    }
     for left in places.link_temps() {
         store::remove(&left)?;
     }
@@ -136,7 +137,7 @@ pub(super) fn save_edits(
         // It could not be committed at the time.
         None => repo.worktree_head(&path)?.filter(|h| repo.has_commit(h)),
     };
-    let Some(last) = last else { return Ok(None) };
+    let last = last.ok_or(EffectError::State("the kept worktree stands at no commit"))?;
     let tree = repo.snapshot(&path, &index)?;
     let edited = tree != repo.tree_of(&last)?;
     if edited {

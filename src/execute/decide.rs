@@ -35,8 +35,8 @@ pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
     due.map(Command::Begin).collect()
 }
 
-/// When something will be due by itself: the next retry after `now`, the moment of the last decision. One that is due already waits for a free
-/// place, which an outcome brings.
+/// When something will be due by itself: the next retry after `now`, the moment of the last decision. One that
+/// is due already waits for a free place, which an outcome brings.
 pub fn next_wake(state: &RunState, now: Millis) -> Option<Millis> {
     let waiting = |t: &usize| state.tasks[*t].step == Step::Pending && state.is_ready(*t);
     (0..state.tasks.len())

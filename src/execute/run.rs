@@ -35,11 +35,11 @@ pub const BACKOFF_MS: u64 = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Another coordinator holds it.
-    #[error("another slimductor holds run {run}{}", .holder.is_empty().then(String::new).unwrap_or_else(|| format!(" ({holder})")))]
+    #[error("another slimductor holds run {run}{holder}")]
     Held {
         /// The run.
         run: RunId,
-        /// What the lock file says.
+        /// What the lock file says, in brackets; empty where it says nothing.
         holder: String,
     },
     /// A live run owns some of the same files.
@@ -332,10 +332,9 @@ fn take_lock(places: &Places) -> Result<Lock, RunError> {
         // The kernel frees the lock of a killed process a moment after the process is gone.
         let dying = pid.is_some_and(|pid| !process_tree::is_alive(pid)) && tries < DYING_TRIES;
         if !dying {
-            return Err(RunError::Held {
-                run: places.run.clone(),
-                holder: holder.trim().to_owned(),
-            });
+            let said = holder.trim();
+            let holder = if said.is_empty() { String::new() } else { format!(" ({said})") };
+            return Err(RunError::Held { run: places.run.clone(), holder });
         }
         tries += 1;
         std::thread::sleep(DYING_PAUSE);

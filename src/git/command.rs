@@ -1,6 +1,6 @@
 //! The git command: worktrees, snapshots, fast-forwards in a checkout. The one file that runs it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -101,8 +101,7 @@ impl Repo {
                 message: format!("{} is in the way: {e}", path.display()),
             })?;
         }
-        let mut dir = OsStr::new("--git-dir=").to_owned();
-        dir.push(&self.common);
+        let dir = path_option("--git-dir=", &self.common);
         let add = ["worktree", "add", "-q", "-f", "--detach"].map(OsStr::new);
         let all = [&[dir.as_os_str()][..], &add[..], &[path.as_os_str(), sha]].concat();
         self.run_ok(&self.root, &all, None)?;
@@ -113,10 +112,8 @@ impl Repo {
     /// inside belongs to whoever worked there.
     fn in_worktree(&self, path: &Path, args: &[&OsStr]) -> Result<String, GitError> {
         let admin = self.admin_dir(path).ok_or_else(|| GitError::NoRepository(path.to_owned()))?;
-        let mut dir = OsStr::new("--git-dir=").to_owned();
-        dir.push(&admin);
-        let mut tree = OsStr::new("--work-tree=").to_owned();
-        tree.push(path);
+        let dir = path_option("--git-dir=", &admin);
+        let tree = path_option("--work-tree=", path);
         self.run_ok(path, &[&[dir.as_os_str(), tree.as_os_str()][..], args].concat(), None)
     }
 
@@ -209,10 +206,8 @@ impl Repo {
     }
 
     fn snapshot_with(&self, path: &Path, index: &Path) -> Result<Sha, GitError> {
-        let mut dir = OsStr::new("--git-dir=").to_owned();
-        dir.push(&self.common);
-        let mut tree = OsStr::new("--work-tree=").to_owned();
-        tree.push(path);
+        let dir = path_option("--git-dir=", &self.common);
+        let tree = path_option("--work-tree=", path);
         let at = [dir.as_os_str(), tree.as_os_str()];
         // What the worker says of itself is never committed; where it is tracked it stays as it was.
         let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
@@ -231,8 +226,7 @@ impl Repo {
 
     /// The worktree that has `branch` checked out.
     pub fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
-        let mut dir = OsStr::new("--git-dir=").to_owned();
-        dir.push(&self.common);
+        let dir = path_option("--git-dir=", &self.common);
         let list = [dir.as_os_str(), "worktree".as_ref(), "list".as_ref(), "--porcelain".as_ref()];
         let text = self.run_ok(&self.root, &list, None)?;
         let wanted = format!("branch refs/heads/{branch}");
@@ -296,13 +290,13 @@ impl Repo {
         if now.as_ref() == Some(new) {
             return Ok(FastForward::Done);
         }
+        if now.as_ref() != Some(old) {
+            return self.moved(now, old);
+        }
         // Git may have written files before it failed to move the branch: back to where they were, around
         // whatever the user has changed.
         let back = ["read-tree", "-m", "-u", new.as_str(), old.as_str()];
         let _ = self.run(&checkout, &back.map(OsStr::new), None);
-        if now.as_ref() != Some(old) {
-            return self.moved(now, old);
-        }
         Ok(dirty(said(&output)))
     }
 
@@ -330,6 +324,13 @@ impl Repo {
         let args = ["status", "--porcelain", "--untracked-files=no"].map(OsStr::new);
         Ok(self.run_ok(dir, &args, None)?.lines().count())
     }
+}
+
+/// An option whose value is a path of any bytes.
+fn path_option(name: &str, path: &Path) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(path);
+    option
 }
 
 /// Removes a directory in which somebody may have taken away permissions.

@@ -314,3 +314,18 @@ fn what_cannot_be_saved_is_not_cleaned_away_by_any_later_attempt() {
     let edited = kept.lines().find(|b| b.ends_with("-edited")).unwrap();
     assert_eq!(s.git(&["show", &format!("{edited}:a")]), "by hand");
 }
+
+#[test]
+fn abort_removes_nothing_whose_recovery_branch_cannot_be_made() {
+    let s = Sandbox::new();
+    let t = task("a", &[], "a", "echo work > a; exit 1");
+    s.run_plan(&plan(&[t.replace("    files_write", "    max_attempts: 1\n    files_write")]), &[])
+        .exits(5);
+    let run = s.status()["run_id"].as_str().unwrap().to_owned();
+    // A branch below the name that is needed: git cannot have both.
+    s.git(&["branch", &format!("slimductor/{run}/recovery/a-1/in-the-way")]);
+    let aborted = s.run(&["abort"]).exits(0);
+    assert!(aborted.out.contains("-slot0"), "{}", aborted.out);
+    assert_eq!(s.git(&["show", &format!("slimductor/{run}/task/a:a")]), "work");
+    assert_eq!(s.read(&format!(".worktrees/{run}-slot0/a")), "work\n");
+}
