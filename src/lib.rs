@@ -6,14 +6,16 @@
 //! | [`plan`] | text in, checked plan out; pure |
 //! | `store`, `git` | the only writer of files, the only user of git |
 //! | `verify` | is this attempt what the task asked for? |
+//! | `coordinate` | what sessions and workers share beside a run |
 //! | `integrate` | merge, gate, promote, or ask a person |
 //! | `execute` | the conductor: journal, state, decisions, effects, jobs |
 //! | `cli` | arguments into calls, values into text |
 //!
 //! Imports run one way (tests/architecture.rs holds the table): `types ◀ plan ◀ verify ◀ execute ◀ cli`,
-//! `types ◀ store, git ◀ integrate ◀ execute`.
+//! `types ◀ store, git ◀ integrate, coordinate ◀ execute`.
 
 pub mod cli;
+pub mod coordinate;
 pub mod execute;
 pub mod git;
 pub mod integrate;

@@ -90,6 +90,15 @@ pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError
     Ok(())
 }
 
+/// Replaces the content of a file of the user's, which keeps its rights.
+pub fn rewrite(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let mode = fs::metadata(path).map_err(failed("read", path))?.permissions();
+    let temp = beside(path, content, Mode::Private)?;
+    temp.as_file().set_permissions(mode).map_err(failed("write", path))?;
+    temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
+    Ok(())
+}
+
 /// The same for a file in a directory of the user's: the half-written one lies in `dir`, of the same file system.
 pub fn replace_through(
     dir: &Path,

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 /// Milliseconds since the Unix epoch, as read by the world's clock.
 pub type Millis = i64;
 
+/// The SHA-256 of `bytes` in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

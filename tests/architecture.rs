@@ -4,15 +4,16 @@
 use std::path::{Path, PathBuf};
 
 /// For every room the rooms that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("types", &[]),
     ("store", &["types"]),
     ("git", &["types"]),
     ("plan", &["types"]),
     ("verify", &["types", "plan"]),
+    ("coordinate", &["types", "store"]),
     ("integrate", &["types", "git", "store"]),
     ("execute", &["types", "git", "store", "plan", "verify", "integrate"]),
-    ("cli", &["types", "git", "store", "plan", "verify", "integrate", "execute"]),
+    ("cli", &["types", "git", "store", "plan", "verify", "integrate", "coordinate", "execute"]),
     ("lib", &[]),
 ];
 

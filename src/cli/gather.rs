@@ -1,33 +1,26 @@
-//! Reads what a plan is checked against: the plan file, the configuration, and the facts of the tree. Changes nothing.
+//! Reads a plan with everything that it is checked against: the plan file, the configuration, the facts of the tree.
+//! Changes nothing.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use crate::execute::run::sha256;
+use super::facts::{Surroundings, environment, read_lock};
 use crate::git::Repo;
-use crate::plan::config::Config;
-use crate::plan::diagnostic::Problem;
-use crate::plan::schema::Document;
+use crate::plan::config::{Config, Invalid};
+use crate::plan::contract::Lock;
+use crate::plan::environment::Environment;
+use crate::plan::render::human::{self, Source};
 use crate::plan::{self, Analysis, Facts};
-
-/// The lockfiles at the repository's root.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
-pub struct Environment {
-    /// SHA-256 over path and content of each, in hexadecimal; `no-lock` when there is none.
-    pub hash: String,
-    /// Their paths.
-    pub lockfiles: Vec<String>,
-}
 
 /// A plan and everything it was checked against.
 pub struct Gathered {
     /// The plan file, as the user named it.
     pub file: PathBuf,
+    /// The same, as it can be opened.
+    pub path: PathBuf,
+    /// The repository's root or, without one, the directory that the command works in.
+    pub root: PathBuf,
     /// Its content.
     pub bytes: Vec<u8>,
     /// The configuration.
@@ -40,27 +33,70 @@ pub struct Gathered {
     pub analysis: Analysis,
     /// The lockfiles.
     pub environment: Environment,
+    /// What `plan` pinned before.
+    pub lock: Lock,
+}
+
+/// What the plan is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look at it.
+    Check,
+    /// To look at it and to pin what its contracts say now: older pins do not count.
+    Pin,
+    /// To start a run from it.
+    Run,
 }
 
 /// Reads and checks the plan in `file`.
-pub fn gather(context: &Context, file: Option<&Path>) -> Result<Gathered, Failure> {
-    let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
-    // Without a name it is the one here or, in a subdirectory, the one in the root.
+pub fn gather(
+    context: &Context,
+    file: Option<&Path>,
+    purpose: Purpose,
+) -> Result<Gathered, Failure> {
+    let checkout = Repo::checkout_around(&context.dir);
+    let repo = checkout.as_ref().and_then(|_| Repo::discover(&context.dir).ok());
+    let root = checkout.unwrap_or_else(|| context.dir.clone());
+    let file = plan_file(context, &root, file);
+    let (config, config_bytes) = config(context, &root)?;
+    let path = context.dir.join(&file);
+    let bytes = read_plan(&path, &file)?;
+    let lock = read_lock(&root)?;
+    let surroundings = Surroundings {
+        root: &root,
+        repo: repo.as_ref(),
+        pins: if purpose == Purpose::Pin { Default::default() } else { lock.contracts.clone() },
+        for_run: purpose == Purpose::Run,
+    };
+    let (analysis, facts) = plan::analyse(&bytes, &config, |document| surroundings.facts(document));
+    let environment = environment(&root, repo.as_ref(), &config)?;
+    Ok(Gathered {
+        file,
+        path,
+        root,
+        bytes,
+        config,
+        config_bytes,
+        facts,
+        analysis,
+        environment,
+        lock,
+    })
+}
+
+/// Without a name it is the one here or, in a subdirectory, the one in the root.
+pub fn plan_file(context: &Context, root: &Path, given: Option<&Path>) -> PathBuf {
     let here = context.dir.join("tasks.yaml");
-    let file = match file {
+    match given {
         Some(file) => file.to_owned(),
         None if here.exists() || !root.join("tasks.yaml").exists() => PathBuf::from("tasks.yaml"),
         None => root.join("tasks.yaml"),
-    };
-    let (config, config_bytes) = config(context, &root)?;
-    let path = context.dir.join(&file);
-    let size = std::fs::metadata(&path).map_or(0, |m| m.len());
-    if size > plan::yaml::MAX_INPUT as u64 {
-        let mib = size / (1024 * 1024);
-        let message = format!("{} is {mib} MiB; a plan may have 64 MiB", file.display());
-        return Err(Failure::new(Exit::Invalid, message).hint("split it into several plans"));
     }
-    let bytes = std::fs::read(&path).map_err(|e| {
+}
+
+fn read_plan(path: &Path, file: &Path) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let failed = |e: std::io::Error| {
         let failure = Failure::new(Exit::Invalid, format!("cannot read {}: {e}", file.display()));
         if e.kind() == std::io::ErrorKind::NotFound {
             failure
@@ -68,101 +104,57 @@ pub fn gather(context: &Context, file: Option<&Path>) -> Result<Gathered, Failur
         } else {
             failure
         }
-    })?;
-    let (facts, analysis) = match plan::parse(&bytes) {
-        Ok(document) => {
-            let facts = facts(&document, &root);
-            let analysis = plan::check::check(&document, &facts, &config);
-            (facts, analysis)
-        }
-        Err(problem) => (Facts::default(), Analysis::unreadable(*problem)),
     };
-    let environment = environment(&root, &config);
-    Ok(Gathered { file, bytes, config, config_bytes, facts, analysis, environment })
+    let opened = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, whatever the file claims to be: a device has no length.
+    let most = plan::yaml::MAX_INPUT as u64 + 1;
+    opened.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 == most {
+        let message = format!("{} is larger than 64 MiB, which is the most", file.display());
+        return Err(Failure::new(Exit::Invalid, message).hint("split it into several plans"));
+    }
+    Ok(bytes)
 }
 
-/// The configuration of the repository at `root`, with environment variables laid over it.
+/// The configuration of the repository at `root`, with environment variables laid over it, and the file's content.
 pub fn config(context: &Context, root: &Path) -> Result<(Config, Vec<u8>), Failure> {
-    let names = ["slimductor.yaml", ".slimductor.yaml", ".claude-agents.yaml"];
-    let path = match &context.global.config {
-        Some(given) => Some(context.dir.join(given)),
-        None => names.iter().map(|n| root.join(n)).find(|p| p.exists()),
+    let path = config_file(context, root);
+    let bytes = match &path {
+        Some(path) => std::fs::read(path).map_err(|e| {
+            Failure::new(Exit::Invalid, format!("cannot read {}: {e}", path.display()))
+        })?,
+        None => Vec::new(),
     };
-    let invalid = |message: String| Failure::new(Exit::Invalid, message);
-    let Some(path) = path else {
-        let mut config = Config::default();
-        config.overlay(&context.env).map_err(invalid)?;
-        return Ok((config, Vec::new()));
-    };
-    let bytes = std::fs::read(&path)
-        .map_err(|e| invalid(format!("cannot read {}: {e}", path.display())))?;
-    let mut config = plan::parse_config(&bytes).map_err(|p| problem_failure(&p, &path, &bytes))?;
-    config.risk_rules().map_err(|p| problem_failure(&p, &path, &bytes))?;
-    config.overlay(&context.env).map_err(invalid)?;
+    let config = Config::read(&bytes, &context.env).map_err(|invalid| match invalid {
+        Invalid::File(problems) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let file = path.as_deref().unwrap_or(Path::new("slimductor.yaml"));
+            let file = file.strip_prefix(root).unwrap_or(file).to_string_lossy();
+            let source = Source { file: &file, text };
+            let colour = context.output.manner.colour;
+            let shown: Vec<String> =
+                problems.iter().take(20).map(|p| human::problem(p, source, colour)).collect();
+            let message = format!("the configuration is invalid\n{}", shown.join("\n\n"));
+            Failure::new(Exit::Invalid, message).hint("`slimductor schema config` prints every key")
+        }
+        Invalid::Variable { name, message, help } => {
+            let failure = Failure::new(Exit::Invalid, format!("the variable {name}: {message}"));
+            match help {
+                Some(help) => failure.hint(help),
+                None => failure,
+            }
+        }
+    })?;
     Ok((config, bytes))
 }
 
-fn problem_failure(problem: &Problem, path: &Path, bytes: &[u8]) -> Failure {
-    let text = String::from_utf8_lossy(bytes);
-    let shown = problem.render(&path.to_string_lossy(), &text, false);
-    Failure::new(Exit::Invalid, format!("the configuration is invalid\n{shown}"))
-}
-
-fn environment(root: &Path, config: &Config) -> Environment {
-    let mut lockfiles: Vec<String> = config.boundaries.lockfiles.clone();
-    lockfiles.retain(|name| root.join(name).is_file());
-    lockfiles.sort();
-    if lockfiles.is_empty() {
-        return Environment { hash: "no-lock".to_owned(), lockfiles };
+/// The configuration's file, where there is one.
+pub fn config_file(context: &Context, root: &Path) -> Option<PathBuf> {
+    let names = ["slimductor.yaml", ".slimductor.yaml", ".claude-agents.yaml"];
+    match &context.global.config {
+        Some(given) => Some(context.dir.join(given)),
+        None => names.iter().map(|n| root.join(n)).find(|p| p.exists()),
     }
-    let mut bytes = Vec::new();
-    for name in &lockfiles {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(0);
-        bytes.extend(std::fs::read(root.join(name)).unwrap_or_default());
-        bytes.push(0);
-    }
-    Environment { hash: sha256(&bytes), lockfiles }
-}
-
-fn facts(document: &Document, root: &Path) -> Facts {
-    let mut facts = Facts::default();
-    let specs = document.tasks.iter();
-    let mut paths: Vec<&str> = specs
-        .flat_map(|t| t.files_write.iter().chain(&t.files_read).chain(&t.files_append))
-        .map(|p| p.as_str())
-        .collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let inside = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    let mut known: HashSet<String> = HashSet::new();
-    for path in paths {
-        let glob = path.contains(['*', '?', '[', '{', '\\']);
-        let literal = glob && !path.starts_with('/') && root.join(path).symlink_metadata().is_ok();
-        if literal {
-            facts.existing.insert(path.to_owned());
-        }
-        // Only what lies on the way to a named path can lead out of the repository.
-        let Ok(pattern) = plan::Pattern::parse(path, literal) else { continue };
-        for part in pattern.fixed_parents() {
-            if known.contains(part) {
-                continue;
-            }
-            let here = root.join(part);
-            // What is not there cannot lead anywhere, nor can what would be below it.
-            let Ok(meta) = here.symlink_metadata() else { break };
-            if meta.is_symlink() && !here.canonicalize().is_ok_and(|to| to.starts_with(&inside)) {
-                facts.outward_links.insert(part.to_owned());
-            } else {
-                known.insert(part.to_owned());
-            }
-        }
-    }
-    for contract in &document.contracts {
-        let path = contract.file_path.as_str();
-        let inside = plan::Pattern::parse(path, true).is_ok();
-        let text = inside.then(|| std::fs::read_to_string(root.join(path)).ok()).flatten();
-        facts.contracts.insert(path.to_owned(), text);
-    }
-    facts
 }

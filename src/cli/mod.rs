@@ -3,14 +3,18 @@
 mod abort;
 mod answer;
 mod attach;
+mod contract;
 mod demo;
 mod doctor;
+mod env;
 mod exit;
+mod facts;
 mod gather;
 mod init;
 mod logs;
 mod output;
 mod plan;
+mod plan_report;
 mod progress;
 mod resume;
 mod run;
@@ -87,6 +91,10 @@ enum Verb {
     Skip(answer::AnswerArgs),
     /// End a run: the target stays where it is, unmerged work stays on recovery branches.
     Abort(abort::AbortArgs),
+    /// Interfaces that tasks agree on: stubs, what their files say, new versions.
+    Contract(contract::ContractArgs),
+    /// The environment hash of the lockfiles.
+    Env(env::EnvArgs),
     /// Write a commented slimductor.yaml and a first tasks.yaml.
     Init,
     /// Say what this machine and repository have, and what is missing.
@@ -176,6 +184,8 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Retry(args) => answer::retry(context, &args),
         Verb::Skip(args) => answer::skip(context, &args),
         Verb::Abort(args) => abort::abort(context, &args),
+        Verb::Contract(args) => contract::contract(context, &args),
+        Verb::Env(args) => env::env(context, &args),
         Verb::Init => init::init(context),
         Verb::Doctor => doctor::doctor(context),
         Verb::Schema(args) => schema::schema(context, &args),

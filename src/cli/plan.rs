@@ -1,21 +1,26 @@
-//! `slimductor plan`: checks a plan and says what it found. With `--dry-run` it opens nothing for writing.
+//! `slimductor plan`: checks a plan and says what it found, in many forms; mends it, pins its contracts, writes
+//! `execution-plan.md`. With `--dry-run` it opens nothing for writing.
 
 use std::path::PathBuf;
 
-use clap::Args;
-use schemars::JsonSchema;
-use serde::Serialize;
+use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::gather::{Environment, Gathered, gather};
-use super::output::columns;
+use super::facts::lock_path;
+use super::gather::{Gathered, Purpose, gather};
+use super::plan_report::{PlanReport, summary};
+use crate::execute::run::DEFAULT_JOBS;
+use crate::execute::worktree::EXCLUDED;
 use crate::git::Repo;
-use crate::plan::Analysis;
-use crate::plan::diagnostic::{Code, Severity};
-use crate::plan::risk::{Level, Risk};
+use crate::plan::config::Config;
+use crate::plan::contract::{self, Lock, Pin};
+use crate::plan::diagnostic::{Code, Severity, closest};
+use crate::plan::fix::{Fixed, fix};
+use crate::plan::render::human::{self, Source};
+use crate::plan::render::{diagram, document, machine};
+use crate::plan::{self};
 use crate::store::{self, Mode};
-use crate::types::TaskId;
 
 /// Check a plan.
 #[derive(Debug, Args)]
@@ -25,132 +30,164 @@ pub struct PlanArgs {
     /// No side effect at all: no file, branch, directory or process.
     #[arg(long)]
     dry_run: bool,
+    /// What is printed on stdout.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Add the dependencies that settle all conflicts to the file; with --dry-run, only say which.
+    #[arg(long)]
+    fix: bool,
     /// Exit with 3 when the risk score is higher.
     #[arg(long, value_name = "N")]
     max_risk: Option<u64>,
+    /// Explain a problem's code, and check nothing.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["dry_run", "format", "fix", "max_risk", "file"])]
+    explain: Option<String>,
 }
 
-/// `plan --json`.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(title = "slimductor plan")]
-pub struct PlanReport {
-    valid: bool,
-    tasks: usize,
-    waves: Vec<Vec<TaskId>>,
-    critical_path: Vec<TaskId>,
-    max_parallelism: usize,
-    problems: Vec<ProblemReport>,
-    conflicts: Vec<ConflictLine>,
-    conflict_count: usize,
-    risk: Option<Risk>,
-    contracts: Vec<ContractLine>,
-    environment: Environment,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct ProblemReport {
-    code: Code,
-    severity: Severity,
-    message: String,
-    task: Option<TaskId>,
-    path: Option<String>,
-    line: Option<u32>,
-    column: Option<u32>,
-    help: Option<String>,
-    fix: Option<String>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct ConflictLine {
-    kind: Code,
-    target: String,
-    tasks: [TaskId; 2],
-    fix: Fix,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct Fix {
-    task: TaskId,
-    depends_on: TaskId,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct ContractLine {
-    name: String,
-    version: Option<String>,
-    file_path: String,
-    status: &'static str,
-}
-
-impl PlanReport {
-    fn new(gathered: &Gathered) -> PlanReport {
-        let analysis = &gathered.analysis;
-        let problems = analysis.problems.iter().map(|p| ProblemReport {
-            code: p.code,
-            severity: p.severity,
-            message: p.message.clone(),
-            task: p.task.clone(),
-            path: p.path.clone(),
-            line: p.place().map(|(line, _)| line),
-            column: p.place().map(|(_, column)| column),
-            help: p.help.clone(),
-            fix: p.fix.clone(),
-        });
-        let conflicts = analysis.conflicts.iter().map(|c| ConflictLine {
-            kind: c.kind,
-            target: c.target.clone(),
-            tasks: c.tasks.clone(),
-            fix: Fix { task: c.fix.0.clone(), depends_on: c.fix.1.clone() },
-        });
-        let contracts = analysis.contracts.iter().map(|c| ContractLine {
-            name: c.name.clone(),
-            version: c.version.clone(),
-            file_path: c.file_path.clone(),
-            status: c.status,
-        });
-        PlanReport {
-            valid: analysis.valid(),
-            tasks: analysis.tasks,
-            waves: analysis.waves.clone(),
-            critical_path: analysis.critical_path.clone(),
-            max_parallelism: analysis.waves.iter().map(Vec::len).max().unwrap_or(0),
-            problems: problems.collect(),
-            conflicts: conflicts.collect(),
-            conflict_count: analysis.conflict_count,
-            risk: analysis.risk.clone(),
-            contracts: contracts.collect(),
-            environment: gathered.environment.clone(),
-        }
-    }
+/// What is printed on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Waves, critical path and risk as text; problems go to stderr.
+    Human,
+    /// One JSON document, the same as with --json.
+    Json,
+    /// The graph, for Graphviz.
+    Dot,
+    /// The graph, for Mermaid.
+    Mermaid,
+    /// The problems as a SARIF 2.1.0 log.
+    Sarif,
+    /// The problems as commands for GitHub's runners.
+    Github,
 }
 
 /// The command.
 pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Failure> {
-    let gathered = gather(context, args.file.as_deref())?;
-    let analysis = &gathered.analysis;
-    if context.output.manner.json {
-        context.output.json(&PlanReport::new(&gathered), false);
-    } else {
-        show_problems(context, &gathered);
-        context.output.result(&summary(analysis));
+    if let Some(word) = &args.explain {
+        return explain(context, word);
     }
+    let format = match (args.format, context.output.manner.json) {
+        (Some(format), false) | (Some(format @ Format::Json), true) => format,
+        (None, false) => Format::Human,
+        (None, true) => Format::Json,
+        (Some(_), true) => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--json and another --format were both asked for",
+            )
+            .hint("leave one of them out"));
+        }
+    };
+    let purpose = if args.dry_run { Purpose::Check } else { Purpose::Pin };
+    let mut gathered = gather(context, args.file.as_deref(), purpose)?;
+    let mut unfixed = None;
+    if args.fix {
+        match mend(context, args, &gathered)? {
+            Mended::Rewritten => gathered = gather(context, args.file.as_deref(), purpose)?,
+            Mended::Nothing => {}
+            Mended::Not(failure) => unfixed = Some(failure),
+        }
+    }
+    show(context, &gathered, format);
+    if let Some(failure) = unfixed {
+        return Err(failure);
+    }
+    let analysis = &gathered.analysis;
     if !analysis.valid() {
         return Ok(Exit::Invalid);
     }
-    if !args.dry_run {
-        let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
-        let path = root.join("execution-plan.md");
-        store::replace(&path, document(&gathered).as_bytes(), Mode::Shared)?;
-        context.output.note(&format!("wrote {}", path.display()));
-    }
     let score = analysis.risk.as_ref().map_or(0, |r| r.score);
-    match args.max_risk {
-        Some(limit) if score > limit => Err(Failure::new(
-            Exit::Invalid,
-            format!("the risk score is {score}, over --max-risk {limit}"),
-        )),
-        Some(_) | None => Ok(Exit::Done),
+    if let Some(limit) = args.max_risk.filter(|limit| score > *limit) {
+        let message = format!("the risk score is {score}, over --max-risk {limit}");
+        return Err(Failure::new(Exit::Invalid, message)
+            .hint("`slimductor plan --dry-run` shows what it is made of"));
     }
+    if !args.dry_run {
+        write(context, &gathered)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn explain(context: &Context, word: &str) -> Result<Exit, Failure> {
+    let Some(code) = Code::parse(word) else {
+        let known: Vec<&str> = Code::ALL.iter().map(|c| c.word()).collect();
+        let hint = match closest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        return Err(Failure::new(Exit::Usage, format!("there is no code `{word}`")).hint(hint));
+    };
+    if context.output.manner.json {
+        let value = serde_json::json!({
+            "code": code, "title": code.title(), "explanation": code.explanation(),
+        });
+        context.output.json(&value, false);
+    } else {
+        context.output.result(code.explanation());
+    }
+    Ok(Exit::Done)
+}
+
+enum Mended {
+    Rewritten,
+    Nothing,
+    Not(Failure),
+}
+
+/// Adds the missing dependencies to the plan's file.
+fn mend(context: &Context, args: &PlanArgs, gathered: &Gathered) -> Result<Mended, Failure> {
+    let Fixed { text, edges } = match fix(&gathered.bytes, &gathered.facts, &gathered.config) {
+        Ok(Some(fixed)) => fixed,
+        Ok(None) => return Ok(Mended::Nothing),
+        // Without a conflict there was nothing to mend, whatever else is wrong.
+        Err(_) if gathered.analysis.conflict_count == 0 => return Ok(Mended::Nothing),
+        Err(why) => {
+            let message = format!("--fix changed nothing: {why}");
+            return Ok(Mended::Not(Failure::new(Exit::Invalid, message)));
+        }
+    };
+    if !args.dry_run {
+        // Through a symbolic link, and with the rights that the file has.
+        let path = gathered.path.canonicalize().unwrap_or_else(|_| gathered.path.clone());
+        store::rewrite(&path, text.as_bytes())?;
+    }
+    let would = if args.dry_run { "would add" } else { "added" };
+    for (waiting, first) in &edges {
+        context.output.note(&format!("{would} `{first}` to depends_on of `{waiting}`"));
+    }
+    Ok(if args.dry_run { Mended::Nothing } else { Mended::Rewritten })
+}
+
+fn show(context: &Context, gathered: &Gathered, format: Format) {
+    let analysis = &gathered.analysis;
+    let from_root = gathered.path.strip_prefix(&gathered.root).unwrap_or(&gathered.file);
+    let from_root = from_root.to_string_lossy();
+    match format {
+        Format::Human => {
+            show_problems(context, gathered);
+            context.output.result(&summary(analysis));
+        }
+        Format::Json => context.output.json(&PlanReport::new(gathered), false),
+        Format::Dot => context.output.result(&diagram::dot(analysis, &graph(gathered))),
+        Format::Mermaid => context.output.result(&diagram::mermaid(analysis, &graph(gathered))),
+        Format::Sarif => {
+            context.output.json(&machine::sarif(&analysis.problems, &from_root), false)
+        }
+        Format::Github => {
+            context.output.raw(machine::github(&analysis.problems, &from_root).as_bytes())
+        }
+    }
+}
+
+/// Ids and dependencies as they are written, also of a plan that is not valid.
+fn graph(gathered: &Gathered) -> Vec<(String, Vec<String>)> {
+    let document = match plan::parse(&gathered.bytes) {
+        Ok(document) => Some(document),
+        Err(unreadable) => unreadable.rest.map(|rest| *rest),
+    };
+    let tasks = document.map(|d| d.tasks).unwrap_or_default();
+    let text = |id: &plan::yaml::Id| id.as_str().to_owned();
+    tasks.iter().map(|t| (text(&t.id), t.depends_on.iter().map(text).collect())).collect()
 }
 
 /// Shows every problem as a compiler would.
@@ -158,114 +195,84 @@ pub fn show_problems(context: &Context, gathered: &Gathered) {
     let text = String::from_utf8_lossy(&gathered.bytes);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let file = gathered.file.to_string_lossy();
+    let source = Source { file: &file, text };
     const SHOWN: usize = 100;
-    for problem in gathered.analysis.problems.iter().take(SHOWN) {
-        let quiet = context.output.manner.quiet && problem.severity == Severity::Warning;
-        if !quiet {
-            context.output.diagnostic(&problem.render(&file, text, context.output.manner.colour));
-        }
+    let quiet = context.output.manner.quiet;
+    let loud = |p: &&plan::diagnostic::Problem| !quiet || p.severity == Severity::Error;
+    let problems: Vec<_> = gathered.analysis.problems.iter().filter(loud).collect();
+    for problem in problems.iter().take(SHOWN) {
+        context.output.diagnostic(&human::problem(problem, source, context.output.manner.colour));
     }
-    let more = gathered.analysis.problems.len().saturating_sub(SHOWN);
+    let more = problems.len().saturating_sub(SHOWN);
     if more > 0 {
         context.output.diagnostic(&format!("… and {more} more; `--json` lists them"));
     }
+    if let Some(first) = problems.first() {
+        let code = first.code.word();
+        context
+            .output
+            .note(&format!("`slimductor plan --explain {code}` says more about one of these"));
+    }
+    let unused = Config::without_effect(&gathered.config_bytes, &context.env);
+    if !unused.is_empty() {
+        context.output.note(&format!(
+            "note: this version does not act on these settings yet: {}",
+            unused.join(", ")
+        ));
+    }
 }
 
-fn names(ids: &[TaskId]) -> String {
-    ids.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")
-}
-
-fn summary(analysis: &Analysis) -> String {
-    let errors = analysis.problems.iter().filter(|p| p.severity == Severity::Error).count();
-    if errors > 0 {
-        let s = if errors == 1 { "" } else { "s" };
-        let conflicts = match analysis.conflict_count {
-            0 => String::new(),
-            n => format!(", {n} of them conflicts"),
-        };
-        return format!("the plan is invalid: {errors} error{s}{conflicts}");
-    }
-    let mut rows = Vec::new();
-    for (n, wave) in analysis.waves.iter().enumerate() {
-        if n == 12 && analysis.waves.len() > 14 {
-            rows.push(vec!["  …".to_owned(), format!("{} waves in all", analysis.waves.len())]);
-            break;
-        }
-        let mut text = names(wave.get(..20).unwrap_or(wave));
-        if wave.len() > 20 {
-            text.push_str(&format!(" … ({} tasks)", wave.len()));
-        }
-        rows.push(vec![format!("  wave {}", n + 1), text]);
-    }
-    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let (tasks, waves) = (many(analysis.tasks, "task"), many(analysis.waves.len(), "wave"));
-    let mut out = format!("the plan is valid: {tasks} in {waves}\n");
-    out.push_str(&columns(&rows));
-    let path = analysis.critical_path.get(..12).unwrap_or(&analysis.critical_path);
-    let more = if analysis.critical_path.len() > 12 { " …" } else { "" };
-    let path = path.iter().map(TaskId::as_str).collect::<Vec<_>>().join(" → ");
-    out.push_str(&format!("critical path: {path}{more}\n"));
-    if let Some(risk) = &analysis.risk {
-        out.push_str(&risk_text(risk));
-    }
-    out
-}
-
-/// The risk in a few lines.
-pub fn risk_text(risk: &Risk) -> String {
-    let what = match risk.level {
-        Level::Auto => "nothing to ask",
-        Level::Review => "`run` asks, or takes --yes",
-        Level::Approval => "`run` needs --approve",
+/// Writes `execution-plan.md` and pins what the contracts say.
+fn write(context: &Context, gathered: &Gathered) -> Result<(), Failure> {
+    let workers = gathered.config.orchestration.max_parallel_workers.unwrap_or(DEFAULT_JOBS);
+    let file = gathered.file.to_string_lossy();
+    let beside = document::Beside {
+        file: &file,
+        workers: workers as usize,
+        environment: &gathered.environment.hash,
     };
-    let mut out = format!("risk: {} ({}: {what})\n", risk.score, risk.level.word());
-    for factor in risk.factors.iter().take(10) {
-        out.push_str(&format!("  {:>3}  {}\n", factor.points, factor.detail));
+    if let Some(text) = document::markdown(&gathered.analysis, beside) {
+        let path = gathered.root.join("execution-plan.md");
+        store::replace(&path, text.as_bytes(), Mode::Shared)?;
+        context.output.note(&format!("wrote {}", path.display()));
     }
-    if risk.factors.len() > 10 {
-        out.push_str(&format!("       … and {} more\n", risk.factors.len() - 10));
+    let lock = pinned(gathered);
+    if lock != gathered.lock && !lock.contracts.is_empty() {
+        write_lock(context, &gathered.root, &lock)?;
+        let s = if lock.contracts.len() == 1 { "" } else { "s" };
+        context.output.note(&format!("pinned {} contract{s}", lock.contracts.len()));
     }
-    out
+    Ok(())
 }
 
-/// `execution-plan.md`.
-fn document(gathered: &Gathered) -> String {
-    let analysis = &gathered.analysis;
-    let mut out = String::from("# Execution plan\n\n");
-    if let Some(plan) = &analysis.plan {
-        out.push_str(&format!(
-            "{}\n\nMade by `slimductor plan` from {}.\n",
-            plan.request,
-            gathered.file.display()
-        ));
-        out.push_str("\n## Waves\n\n");
-        for (n, wave) in analysis.waves.iter().enumerate() {
-            out.push_str(&format!("{}. {}\n", n + 1, names(wave)));
-        }
-        let path =
-            analysis.critical_path.iter().map(TaskId::as_str).collect::<Vec<_>>().join(" → ");
-        out.push_str(&format!(
-            "\nCritical path: {path}\n\n## Who owns what\n\n| task | writes |\n|---|---|\n"
-        ));
-        for task in &plan.tasks {
-            let files: Vec<String> = task.files_write.iter().map(|f| format!("`{f}`")).collect();
-            out.push_str(&format!("| {} | {} |\n", task.id, files.join(", ").replace('|', "\\|")));
-        }
-        out.push_str("\n## What runs at the gate\n\n");
-        for (when, checks) in
-            [("after each merge", &plan.incremental), ("at the end", &plan.final_checks)]
-        {
-            for check in checks {
-                let kind = if check.required { "required" } else { "reported" };
-                out.push_str(&format!("- {when}, {kind}: `{}`\n", check.command));
-            }
-        }
+/// The old pins with what the plan's contracts say now.
+fn pinned(gathered: &Gathered) -> Lock {
+    let mut lock = Lock { v: 1, ..gathered.lock.clone() };
+    for found in &gathered.analysis.contracts {
+        let text = gathered.facts.contracts.get(&found.file_path).and_then(Option::as_deref);
+        let Some(text) = text else { continue };
+        let before = lock.contracts.get(&found.name).filter(|p| p.file_path == found.file_path);
+        let pin = Pin {
+            version: found.version.clone(),
+            file_path: found.file_path.clone(),
+            sha256: contract::hash(text),
+            renegotiations: before.map(|p| p.renegotiations.clone()).unwrap_or_default(),
+        };
+        lock.contracts.insert(found.name.clone(), pin);
     }
-    if let Some(risk) = &analysis.risk {
-        out.push_str(&format!("\n## Risk\n\n{} ({})\n\n", risk.score, risk.level.word()));
-        for factor in &risk.factors {
-            out.push_str(&format!("- {}: {} ({})\n", factor.points, factor.detail, factor.code));
-        }
+    lock
+}
+
+/// Writes the pins, in a directory that `git status` does not show.
+pub fn write_lock(context: &Context, root: &std::path::Path, lock: &Lock) -> Result<(), Failure> {
+    if let Ok(repo) = Repo::discover(&context.dir) {
+        store::ensure_lines(&repo.common().join("info/exclude"), &EXCLUDED)?;
     }
-    out
+    let path = lock_path(root);
+    if let Some(dir) = path.parent() {
+        store::make_dir(dir)?;
+    }
+    let text = serde_json::to_string_pretty(lock).unwrap_or_default() + "\n";
+    store::replace(&path, text.as_bytes(), Mode::Private)?;
+    Ok(())
 }

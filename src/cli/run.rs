@@ -6,13 +6,14 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::gather::{Gathered, gather};
-use super::plan::{risk_text, show_problems};
+use super::gather::{Purpose, gather};
+use super::plan::show_problems;
+use super::plan_report::risk_text;
 use super::progress;
 use crate::execute::backend::tmux::TmuxServer;
 use crate::execute::event::{Approval, Outcome, Settings};
 use crate::execute::projection;
-use crate::execute::run::{self, NewRun};
+use crate::execute::run::{self, DEFAULT_JOBS, NewRun};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::git::Repo;
@@ -21,9 +22,6 @@ use crate::plan::risk::{Level, Risk};
 use crate::plan::{Plan, Work};
 use crate::store::Lock;
 use crate::types::{RunId, Sha, TaskId};
-
-/// How many tasks are worked on at once when nothing says otherwise.
-const DEFAULT_JOBS: u32 = 5;
 
 /// Run a plan.
 #[derive(Debug, Args)]
@@ -98,7 +96,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit, Failure> {
 
 /// Checks the plan, asks what is to be asked, and makes the run.
 pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId, Lock), Failure> {
-    let gathered = gather(context, args.file.as_deref())?;
+    let gathered = gather(context, args.file.as_deref(), Purpose::Run)?;
     if !context.output.manner.json || !gathered.analysis.valid() {
         show_problems(context, &gathered);
     }
@@ -109,7 +107,6 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
     };
     let only = only(plan, &args.only)?;
     let (target, base) = target(context, repo, plan)?;
-    committed(repo, &gathered, &base)?;
     agents(plan, args.agent.as_deref())?;
     if repo.branch_tip("slimductor")?.is_some() {
         return Err(Failure::new(
@@ -266,22 +263,6 @@ fn target(context: &Context, repo: &Repo, plan: &Plan) -> Result<(String, Sha), 
                 .hint("commit something first: workers start from a commit"))
         }
     }
-}
-
-/// A contract that is not committed as it stands on disk would be missing in every worktree.
-fn committed(repo: &Repo, gathered: &Gathered, base: &Sha) -> Result<(), Failure> {
-    for contract in &gathered.analysis.contracts {
-        let on_disk = gathered.facts.contracts.get(&contract.file_path).cloned().flatten();
-        let in_base = repo.file_at(base, &contract.file_path)?;
-        if in_base.as_deref() != on_disk.as_deref().map(str::as_bytes) {
-            let path = &contract.file_path;
-            let message =
-                format!("contract_uncommitted: {path} is not committed as it stands on disk");
-            return Err(Failure::new(Exit::Invalid, message)
-                .hint(format!("`git add {path} && git commit`: workers start from the commit")));
-        }
-    }
-    Ok(())
 }
 
 /// Every agent that the plan needs must be there before anything is created.

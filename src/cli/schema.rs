@@ -6,10 +6,13 @@ use clap::Args;
 use schemars::schema_for;
 
 use super::Context;
+use super::contract::ContractReport;
+use super::env::EnvReport;
 use super::exit::{Exit, Failure};
-use super::plan::PlanReport;
+use super::plan_report::PlanReport;
 use crate::execute::event::Record;
 use crate::execute::projection::Status;
+use crate::integrate::report;
 use crate::plan::config::Config;
 use crate::plan::schema::Document;
 use crate::store::{self, Mode};
@@ -17,7 +20,7 @@ use crate::store::{self, Mode};
 /// Print a JSON Schema.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// tasks, config, plan, status or record.
+    /// tasks, config, plan, status, record, report, contract or env.
     #[arg(required_unless_present = "write")]
     name: Option<String>,
     /// Write all of them into DIR.
@@ -25,13 +28,16 @@ pub struct SchemaArgs {
     write: Option<PathBuf>,
 }
 
-fn all() -> [(&'static str, schemars::Schema); 5] {
+fn all() -> [(&'static str, schemars::Schema); 8] {
     [
         ("tasks", schema_for!(Document)),
         ("config", schema_for!(Config)),
         ("plan", schema_for!(PlanReport)),
         ("status", schema_for!(Status)),
         ("record", schema_for!(Record)),
+        ("report", schema_for!(report::Report)),
+        ("contract", schema_for!(Vec<ContractReport>)),
+        ("env", schema_for!(EnvReport)),
     ]
 }
 

@@ -13,6 +13,8 @@ use crate::store::{self, Mode};
 pub(super) fn write(places: &Places, state: &RunState) -> Result<(), RunError> {
     let facts = facts(places, state);
     store::replace(&places.report(), report::run_report(&facts).as_bytes(), Mode::Private)?;
+    let json = serde_json::to_string_pretty(&facts).unwrap_or_default() + "\n";
+    store::replace(&places.report().with_extension("json"), json.as_bytes(), Mode::Private)?;
     let newest = places.root.join(".orchestrator/escalation-report.md");
     if state.waiting.is_some() || state.outcome == Some(Outcome::Partial) {
         let text = report::escalation(&facts);
@@ -27,7 +29,7 @@ pub(super) fn write(places: &Places, state: &RunState) -> Result<(), RunError> {
 }
 
 /// The run as its reports tell it.
-fn facts(places: &Places, state: &RunState) -> report::Facts {
+fn facts(places: &Places, state: &RunState) -> report::Report {
     let status = projection::status(state, Some(places));
     let tasks = status.tasks.into_iter().enumerate().map(|(n, t)| {
         let run = &state.tasks[n];
@@ -45,7 +47,7 @@ fn facts(places: &Places, state: &RunState) -> report::Facts {
             log: (run.attempt > 0).then(|| places.job(&job).to_string_lossy().into_owned()),
         }
     });
-    report::Facts {
+    report::Report {
         run: state.header.run_id.to_string(),
         request: state.header.request.clone(),
         phase: state.phase(),

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::backend::Backend;
 use super::backend::process::Process;
@@ -20,14 +19,17 @@ use super::state::{IllegalRecord, RunState};
 use super::worktree::{EXCLUDED, Places, runs_dir};
 use super::world::{self, RealWorld, WorldError};
 use crate::git::{GitError, Repo};
-use crate::plan::config::Config;
+use crate::plan::config::{Config, Invalid};
+use crate::plan::diagnostic::Problem;
 use crate::plan::{self, Facts, Plan};
 use crate::store::{self, Lock, Mode, StoreError};
-use crate::types::{RunId, Sha};
+use crate::types::{RunId, Sha, sha256};
 
 /// How long the lock of a dead coordinator is waited for: tries and the pause between them.
 const DYING_TRIES: u32 = 100;
 const DYING_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+/// How many tasks are worked on at once when nothing says otherwise.
+pub const DEFAULT_JOBS: u32 = 5;
 /// The wait before the first retry of a crash or timeout.
 pub const BACKOFF_MS: u64 = 1_000;
 
@@ -189,11 +191,6 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
     Ok((run, lock))
 }
 
-/// The SHA-256 of `bytes` in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// `20261120-101530-042`: of two runs the newer sorts last.
 fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
     let mut at = at;
@@ -276,6 +273,10 @@ fn replay(plan: Plan, records: &[Record], places: &Places) -> Result<RunState, R
     Ok(state)
 }
 
+fn first_of(problems: &[Problem]) -> String {
+    problems.first().map_or_else(String::new, |p| p.message.clone())
+}
+
 fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {
     let unreadable =
         |path: &Path, why: String| RunError::Unreadable(format!("{}: {why}", path.display()));
@@ -283,11 +284,15 @@ fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {
     let frozen_path = places.run_dir().join("frozen.json");
     let frozen: Frozen = serde_json::from_slice(&bytes(frozen_path.clone())?)
         .map_err(|e| unreadable(&frozen_path, e.to_string()))?;
-    let mut config = plan::parse_config(&bytes(places.config())?)
-        .map_err(|p| unreadable(&places.config(), p.message))?;
-    config.overlay(&frozen.overlay).map_err(|e| unreadable(&places.config(), e))?;
-    let document =
-        plan::parse(&bytes(places.plan())?).map_err(|p| unreadable(&places.plan(), p.message))?;
+    let config = Config::read(&bytes(places.config())?, &frozen.overlay).map_err(|invalid| {
+        let why = match invalid {
+            Invalid::File(problems) => first_of(&problems),
+            Invalid::Variable { name, message, .. } => format!("{name}: {message}"),
+        };
+        unreadable(&places.config(), why)
+    })?;
+    let document = plan::parse(&bytes(places.plan())?)
+        .map_err(|e| unreadable(&places.plan(), first_of(&e.problems)))?;
     // What was valid when the run was made stays so, whatever later versions check.
     Ok((plan::check::resolve(&document, &frozen.facts, &config), config))
 }

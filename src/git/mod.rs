@@ -3,6 +3,7 @@
 
 mod command;
 mod objects;
+mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -1,11 +1,15 @@
 //! What a person is told: the run report and the escalation report, as Markdown. Pure; says only what is known.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::types::{Category, Finding};
 
-/// The run as its reports tell it.
-#[derive(Debug, Clone)]
+/// The run as its reports tell it; `report.json` in the run's directory is this.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(title = "slimductor report")]
 #[expect(missing_docs, reason = "the fields are named by their words")]
-pub struct Facts {
+pub struct Report {
     pub run: String,
     pub request: String,
     pub phase: &'static str,
@@ -24,7 +28,7 @@ pub struct Facts {
 }
 
 /// One task of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named by their words")]
 pub struct TaskLine {
     pub id: String,
@@ -56,7 +60,7 @@ fn quote(out: &mut String, text: &str) {
     }
 }
 
-fn table(out: &mut String, facts: &Facts) {
+fn table(out: &mut String, facts: &Report) {
     out.push_str("| task | state | category | attempts | what |\n|---|---|---|---|---|\n");
     for t in &facts.tasks {
         let category = t.category.map_or("", Category::word);
@@ -69,7 +73,7 @@ fn table(out: &mut String, facts: &Facts) {
 }
 
 /// `report.md` of a run.
-pub fn run_report(facts: &Facts) -> String {
+pub fn run_report(facts: &Report) -> String {
     let merged = facts.tasks.iter().filter(|t| t.state == "merged").count();
     let mut out = format!("# Run {}\n\n{}\n\n", facts.run, facts.request);
     out.push_str(&format!(
@@ -91,7 +95,7 @@ pub fn run_report(facts: &Facts) -> String {
 }
 
 /// `escalation-report.md`: what happened, where everything is, and what may be done about it.
-pub fn escalation(facts: &Facts) -> String {
+pub fn escalation(facts: &Report) -> String {
     let mut out = format!("# Run {} needs a person\n\n{}\n\n", facts.run, facts.request);
     if !facts.reason.is_empty() {
         out.push_str(&format!("**{}**\n\n", cell(&facts.reason)));

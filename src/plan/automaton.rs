@@ -231,6 +231,19 @@ impl Automaton {
         Ok(node)
     }
 
+    /// The rest of every path that begins with `from`, put behind `to`; `None` when no path begins so.
+    pub(super) fn moved(&self, from: &str, to: &str) -> Option<Automaton> {
+        let (set, _) = self.reach(from)?;
+        let mut moved = self.clone();
+        moved.start = moved.node();
+        let mut at = moved.start;
+        for c in to.chars() {
+            at = moved.step(at, Class::one(c));
+        }
+        moved.nodes[at].free.extend(set);
+        Some(moved)
+    }
+
     fn step(&mut self, from: usize, class: Class) -> usize {
         let next = self.node();
         self.edge(from, class, next);
@@ -252,6 +265,11 @@ impl Automaton {
     }
 
     pub(super) fn matches(&self, path: &str) -> bool {
+        self.reach(path).is_some_and(|(_, seen)| seen[self.accept])
+    }
+
+    /// The nodes that are reached over `path`, as a list and as a mark for each; `None` when there is none.
+    fn reach(&self, path: &str) -> Option<(Vec<usize>, Vec<bool>)> {
         let mut seen = vec![false; self.nodes.len()];
         seen[self.start] = true;
         let mut set = vec![self.start];
@@ -269,12 +287,12 @@ impl Automaton {
             }
             self.close(&mut next, &mut next_seen);
             if next.is_empty() {
-                return false;
+                return None;
             }
             set = next;
             seen = next_seen;
         }
-        seen[self.accept]
+        Some((set, seen))
     }
 
     /// Whether some well-formed path is accepted by both: a search through pairs of nodes, with the

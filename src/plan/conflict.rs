@@ -18,6 +18,8 @@ pub enum Role {
     Read,
     /// Adds lines to it; appenders do not disturb each other or readers.
     Append,
+    /// Has the engine edit it; intents do not disturb each other, appenders or readers.
+    Intent,
 }
 
 /// A mention in short: the task, its role, and which of its mentions in that role.
@@ -67,15 +69,13 @@ struct Meeting {
 }
 
 /// Every conflict between `files` claims and between `resources` claims.
-pub fn find(order: &Order, files: &[Claim<Pattern>], resources: &[Claim<String>]) -> Found {
+pub fn find(order: &Order, files: &[Claim<&Pattern>], resources: &[Claim<&str>]) -> Found {
     let mut meetings = file_meetings(files);
-    let mut by_name: HashMap<&str, Vec<Side>> = HashMap::new();
-    for claim in resources {
-        by_name.entry(&claim.target).or_default().push((claim.task, claim.role, claim.nth));
-    }
-    for (name, left) in by_name {
-        if left.len() > 1 {
-            meetings.push(Meeting { target: name.to_owned(), files: false, left, right: None });
+    let named = Groups::of(resources.iter().map(|claim| (claim.target, side(claim))));
+    for (group, name) in named.names.iter().enumerate() {
+        if named.is_shared(group) {
+            let left = named.sides(group);
+            meetings.push(Meeting { target: (*name).to_owned(), files: false, left, right: None });
         }
     }
     for meeting in &mut meetings {
@@ -84,6 +84,10 @@ pub fn find(order: &Order, files: &[Claim<Pattern>], resources: &[Claim<String>]
             strongest(right);
         }
     }
+    meetings.retain(|meeting| {
+        let all = || meeting.left.iter().chain(meeting.right.iter().flatten());
+        all().any(|side| side.1 == Role::Write) && all().count() > 1
+    });
     meetings.sort_by(|a, b| a.target.cmp(&b.target).then(a.files.cmp(&b.files)));
     for meeting in &mut meetings {
         let by_place = |c: &Side| (order.position[c.0], c.1, c.2);
@@ -95,66 +99,155 @@ pub fn find(order: &Order, files: &[Claim<Pattern>], resources: &[Claim<String>]
     unordered_pairs(order, &meetings)
 }
 
+fn side<T>(claim: &Claim<T>) -> Side {
+    (claim.task, claim.role, claim.nth)
+}
+
 /// One side for each task: who owns a thing and reads it as well, owns it.
 fn strongest(sides: &mut Vec<Side>) {
     let rank = |role: Role| match role {
         Role::Write => 0,
         Role::Append => 1,
-        Role::Read => 2,
+        Role::Intent => 2,
+        Role::Read => 3,
     };
     sides.sort_unstable_by_key(|s| (s.0, rank(s.1), s.2));
     sides.dedup_by_key(|s| s.0);
 }
 
-fn file_meetings(files: &[Claim<Pattern>]) -> Vec<Meeting> {
-    let mut literal: HashMap<&str, Vec<Side>> = HashMap::new();
-    let mut globs: HashMap<&str, (&Pattern, Vec<Side>)> = HashMap::new();
-    for claim in files {
-        let side = (claim.task, claim.role, claim.nth);
-        match claim.target.literal() {
-            Some(path) => literal.entry(path).or_default().push(side),
-            None => globs
-                .entry(claim.target.as_str())
-                .or_insert_with(|| (&claim.target, Vec::new()))
-                .1
-                .push(side),
+/// Claims by name, in chains through one list: most names have one claim, and a vector for each would cost more than
+/// all the rest.
+#[derive(Default)]
+struct Groups<'a> {
+    index: HashMap<&'a str, usize>,
+    names: Vec<&'a str>,
+    /// For every name its last claim.
+    last: Vec<usize>,
+    /// Every claim, and the one before it of the same name.
+    chain: Vec<(Side, Option<usize>)>,
+}
+
+impl<'a> Groups<'a> {
+    fn of(claims: impl Iterator<Item = (&'a str, Side)>) -> Groups<'a> {
+        let mut groups = Groups::default();
+        let many = claims.size_hint().0;
+        groups.index.reserve(many);
+        groups.chain.reserve(many);
+        for (name, side) in claims {
+            let here = groups.chain.len();
+            match groups.index.entry(name) {
+                std::collections::hash_map::Entry::Occupied(found) => {
+                    let before = std::mem::replace(&mut groups.last[*found.get()], here);
+                    groups.chain.push((side, Some(before)));
+                }
+                std::collections::hash_map::Entry::Vacant(free) => {
+                    free.insert(groups.names.len());
+                    groups.names.push(name);
+                    groups.last.push(here);
+                    groups.chain.push((side, None));
+                }
+            }
         }
+        groups
     }
+
+    fn is_shared(&self, group: usize) -> bool {
+        self.chain[self.last[group]].1.is_some()
+    }
+
+    fn sides(&self, group: usize) -> Vec<Side> {
+        let mut out = Vec::new();
+        let mut at = Some(self.last[group]);
+        while let Some(here) = at {
+            out.push(self.chain[here].0);
+            at = self.chain[here].1;
+        }
+        out
+    }
+}
+
+fn file_meetings(files: &[Claim<&Pattern>]) -> Vec<Meeting> {
+    let literals = || files.iter().filter_map(|c| Some((c.target.literal()?, side(c))));
+    let literal = Groups::of(literals());
     let mut meetings = Vec::new();
-    for (path, sides) in &literal {
-        if sides.len() > 1 {
-            meetings.push(meeting(path, sides, None));
+    // The groups of the directories on the way to a directory, found once for each directory.
+    let mut above: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (group, path) in literal.names.iter().enumerate() {
+        if literal.is_shared(group) {
+            meetings.push(meeting(path, literal.sides(group), None));
         }
         // A directory overlaps what is under it.
-        for (at, _) in path.match_indices('/') {
-            if let Some(above) = path.get(..at).and_then(|dir| literal.get(dir)) {
-                meetings.push(meeting(path, sides, Some(above)));
-            }
+        let Some(parent) = path.rfind('/').and_then(|at| path.get(..at)) else { continue };
+        let on_the_way = above.entry(parent).or_insert_with(|| {
+            let cuts = parent.match_indices('/').filter_map(|(at, _)| parent.get(..at));
+            cuts.chain([parent]).filter_map(|dir| literal.index.get(dir).copied()).collect()
+        });
+        for &dir in on_the_way.iter() {
+            meetings.push(meeting(path, literal.sides(group), Some(literal.sides(dir))));
         }
     }
-    let mut globs: Vec<_> = globs.into_values().collect();
-    globs.sort_unstable_by_key(|(pattern, _)| pattern.as_str());
-    for (n, (glob, sides)) in globs.iter().enumerate() {
-        if sides.len() > 1 {
-            meetings.push(meeting(glob.as_str(), sides, None));
-        }
-        for (path, others) in &literal {
-            let overlap = Pattern::parse(path, true).is_ok_and(|p| glob.overlaps(&p));
-            if overlap {
-                meetings.push(meeting(path, sides, Some(others)));
-            }
-        }
-        for (other, others) in globs.iter().skip(n + 1) {
-            if glob.overlaps(other) {
-                meetings.push(meeting(glob.as_str(), sides, Some(others)));
-            }
-        }
-    }
+    glob_meetings(files, &literal, &mut meetings);
     meetings
 }
 
-fn meeting(target: &str, left: &[Side], right: Option<&Vec<Side>>) -> Meeting {
-    Meeting { target: target.to_owned(), files: true, left: left.to_vec(), right: right.cloned() }
+/// What globs meet: each other, and literal paths. Only what begins alike is compared.
+fn glob_meetings(files: &[Claim<&Pattern>], literal: &Groups<'_>, meetings: &mut Vec<Meeting>) {
+    let mut patterns: HashMap<&str, &Pattern> = HashMap::new();
+    for claim in files.iter().filter(|c| c.target.is_glob()) {
+        patterns.insert(claim.target.as_str(), claim.target);
+    }
+    if patterns.is_empty() {
+        return;
+    }
+    let claims = files.iter().filter(|c| c.target.is_glob());
+    let globs = Groups::of(claims.map(|c| (c.target.as_str(), side(c))));
+    let mut sorted: Vec<(&str, usize)> = literal.names.iter().copied().zip(0..).collect();
+    sorted.sort_unstable();
+    let mut ordered: Vec<(&Pattern, usize)> = globs
+        .names
+        .iter()
+        .zip(0..)
+        .filter_map(|(name, group)| Some((*patterns.get(name)?, group)))
+        .collect();
+    ordered.sort_unstable_by_key(|(pattern, _)| (pattern.fixed_prefix(), pattern.as_str()));
+    for (n, (glob, group)) in ordered.iter().enumerate() {
+        if globs.is_shared(*group) {
+            meetings.push(meeting(glob.as_str(), globs.sides(*group), None));
+        }
+        let prefix = glob.fixed_prefix();
+        let from = sorted.partition_point(|(path, _)| *path < prefix);
+        let inside = sorted.iter().skip(from).take_while(|(path, _)| path.starts_with(prefix));
+        let cuts = prefix.match_indices('/').filter_map(|(at, _)| prefix.get(..at));
+        let on_the_way = cuts.filter_map(|dir| Some((dir, *literal.index.get(dir)?)));
+        for (path, other) in inside.copied().chain(on_the_way) {
+            if Pattern::parse(path, true).is_ok_and(|p| glob.overlaps(&p)) {
+                let right = literal.sides(other);
+                meetings.push(meeting(path, globs.sides(*group), Some(right)));
+            }
+        }
+        let after = ordered.iter().skip(n + 1);
+        for (other, right) in after.take_while(|(p, _)| p.fixed_prefix().starts_with(prefix)) {
+            if glob.overlaps(other) {
+                let right = globs.sides(*right);
+                meetings.push(meeting(glob.as_str(), globs.sides(*group), Some(right)));
+            }
+        }
+    }
+}
+
+fn meeting(target: &str, left: Vec<Side>, right: Option<Vec<Side>>) -> Meeting {
+    Meeting { target: target.to_owned(), files: true, left, right }
+}
+
+/// For every position its column in the block, or [`NONE`].
+struct Columns(Vec<u32>);
+
+const NONE: u32 = u32::MAX;
+
+impl Columns {
+    fn at(&self, place: usize) -> Option<usize> {
+        self.0.get(place).filter(|n| **n != NONE).map(|n| *n as usize)
+    }
 }
 
 /// Goes through all pairs, asking reachability in blocks of columns: a full matrix of 100,000 tasks
@@ -173,9 +266,9 @@ fn unordered_pairs(order: &Order, meetings: &[Meeting]) -> Found {
     // (position of the earlier task) → its column in the block.
     for block in wanted.chunks(BLOCK) {
         let words = block.len().div_ceil(64);
-        let mut column = HashMap::with_capacity(block.len());
-        for (number, &place) in block.iter().enumerate() {
-            column.insert(place, number);
+        let mut column = Columns(vec![NONE; n]);
+        for (number, &place) in (0_u32..).zip(block) {
+            column.0[place] = number;
         }
         let first = block.first().copied().unwrap_or(0);
         let last = block.last().copied().unwrap_or(0);
@@ -193,7 +286,7 @@ fn unordered_pairs(order: &Order, meetings: &[Meeting]) -> Found {
                 for (word, bits) in high.iter_mut().zip(source) {
                     *word |= bits;
                 }
-                if let Some(&number) = column.get(&from) {
+                if let Some(number) = column.at(from) {
                     high[number / 64] |= 1 << (number % 64);
                 }
             }
@@ -260,7 +353,7 @@ impl Found {
 fn scan(
     order: &Order,
     block: (usize, usize),
-    column: &HashMap<usize, usize>,
+    column: &Columns,
     early: &[Side],
     late: &[Side],
     meeting: &Meeting,
@@ -270,7 +363,7 @@ fn scan(
     let place = |side: &Side| order.position[side.0];
     let from = early.partition_point(|s| place(s) < block.0);
     for a in early.iter().skip(from).take_while(|s| place(s) <= block.1) {
-        let Some(&number) = column.get(&place(a)) else { continue };
+        let Some(number) = column.at(place(a)) else { continue };
         let after = late.partition_point(|s| place(s) <= place(a));
         for b in late.iter().skip(after) {
             let Some(code) = clash(meeting.files, a.1, b.1) else { continue };
@@ -289,7 +382,8 @@ fn scan(
 
 fn clash(files: bool, a: Role, b: Role) -> Option<Code> {
     let code = match (a, b) {
-        (Role::Write, Role::Write | Role::Append) | (Role::Append, Role::Write) => {
+        (Role::Write, Role::Write | Role::Append | Role::Intent)
+        | (Role::Append | Role::Intent, Role::Write) => {
             if files {
                 Code::FileWriteWrite
             } else {
@@ -303,7 +397,9 @@ fn clash(files: bool, a: Role, b: Role) -> Option<Code> {
                 Code::ResourceReadWrite
             }
         }
-        (Role::Read | Role::Append, Role::Read | Role::Append) => return None,
+        (Role::Read | Role::Append | Role::Intent, Role::Read | Role::Append | Role::Intent) => {
+            return None;
+        }
     };
     Some(code)
 }
@@ -313,20 +409,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn claims(list: &[(usize, Role, &str)]) -> Vec<Claim<Pattern>> {
-        list.iter()
+    fn conflicts(order: &Order, list: &[(usize, Role, &str)]) -> Found {
+        let patterns: Vec<Pattern> =
+            list.iter().map(|(_, _, raw)| Pattern::parse(raw, false).unwrap()).collect();
+        let claims: Vec<Claim<&Pattern>> = list
+            .iter()
+            .zip(&patterns)
             .enumerate()
-            .map(|(nth, (task, role, raw))| Claim {
-                task: *task,
-                role: *role,
-                nth,
-                target: Pattern::parse(raw, false).unwrap(),
-            })
-            .collect()
+            .map(|(nth, ((task, role, _), target))| Claim { task: *task, role: *role, nth, target })
+            .collect();
+        find(order, &claims, &[])
     }
 
     fn pairs(order: &Order, list: &[(usize, Role, &str)]) -> Vec<(usize, usize)> {
-        let found = find(order, &claims(list), &[]);
+        let found = conflicts(order, list);
         assert_eq!(found.count, found.listed.len());
         found.listed.iter().map(|c| (c.sides[0].0, c.sides[1].0)).collect()
     }
@@ -362,7 +458,7 @@ mod tests {
         let n = 2_000;
         let order = Order::new(vec![vec![]; n]);
         let all: Vec<_> = (0..n).map(|t| (t, Role::Write, "x")).collect();
-        let found = find(&order, &claims(&all), &[]);
+        let found = conflicts(&order, &all);
         assert_eq!((found.count, found.listed.len()), (n * (n - 1) / 2, LISTED));
         assert_eq!((found.listed[0].sides[0].0, found.listed[0].sides[1].0), (0, 1));
     }
@@ -372,15 +468,15 @@ mod tests {
         #[test]
         fn conflicts_are_exactly_the_unordered_pairs(
             edges in proptest::collection::vec((0_usize..30, 0_usize..30), 0..60),
-            touches in proptest::collection::vec((0_usize..30, 0_usize..3, 0_usize..6), 0..60),
+            touches in proptest::collection::vec((0_usize..30, 0_usize..4, 0_usize..10), 0..60),
         ) {
             let mut deps = vec![Vec::new(); 30];
             for (a, b) in edges {
                 if a != b { deps[a.max(b)].push(a.min(b)); }
             }
             let order = Order::new(deps);
-            let names = ["p", "p/q", "r", "s/t", "s", "u"];
-            let roles = [Role::Write, Role::Read, Role::Append];
+            let names = ["p", "p/q", "r", "s/t", "s", "u", "p/*", "**/t", "{r,s}*", "p/"];
+            let roles = [Role::Write, Role::Read, Role::Append, Role::Intent];
             let list: Vec<_> = touches.iter().map(|&(t, r, n)| (t, roles[r], names[n])).collect();
             let mut reach = vec![vec![false; 30]; 30];
             for &t in &order.topological {
@@ -401,7 +497,7 @@ mod tests {
                     }
                 }
             }
-            let found = find(&order, &claims(&list), &[]);
+            let found = conflicts(&order, &list);
             let got: std::collections::BTreeSet<_> =
                 found.listed.iter().map(|c| (c.sides[0].0, c.sides[1].0)).collect();
             prop_assert_eq!(got, expected);

@@ -1,83 +1,14 @@
-//! Problems of a plan: codes, places, help, and their text as a compiler would show it. Prints nothing.
+//! Problems of a plan: severity, places, help. Knows neither the checks nor how problems are shown.
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use super::code::Code;
+use super::place::{Path, Step};
+use super::yaml::tree::Tree;
 use crate::types::TaskId;
-
-/// A stable name for a kind of problem; scripts match on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is explained by tasks-yaml.md and by its message")]
-pub enum Code {
-    YamlSyntax,
-    UnknownKey,
-    WrongType,
-    MissingField,
-    DuplicateId,
-    InvalidId,
-    UnknownDependency,
-    SelfDependency,
-    Cycle,
-    FileWriteWrite,
-    FileReadWrite,
-    ResourceWriteWrite,
-    ResourceReadWrite,
-    PathAbsolute,
-    PathEscapesRepo,
-    PathInGitDir,
-    BadPattern,
-    NoVerification,
-    VacuousVerification,
-    ContractUnknown,
-    ContractConsumerUnknown,
-    ContractMissing,
-    ContractVersionMismatch,
-    ContractWrittenByTask,
-    WriteForbidden,
-    SingleWaveSerial,
-    BroadGlob,
-    UnusedContract,
-}
-
-impl Code {
-    /// The code's word, as in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Code::YamlSyntax => "yaml_syntax",
-            Code::UnknownKey => "unknown_key",
-            Code::WrongType => "wrong_type",
-            Code::MissingField => "missing_field",
-            Code::DuplicateId => "duplicate_id",
-            Code::InvalidId => "invalid_id",
-            Code::UnknownDependency => "unknown_dependency",
-            Code::SelfDependency => "self_dependency",
-            Code::Cycle => "cycle",
-            Code::FileWriteWrite => "file_write_write",
-            Code::FileReadWrite => "file_read_write",
-            Code::ResourceWriteWrite => "resource_write_write",
-            Code::ResourceReadWrite => "resource_read_write",
-            Code::PathAbsolute => "path_absolute",
-            Code::PathEscapesRepo => "path_escapes_repo",
-            Code::PathInGitDir => "path_in_git_dir",
-            Code::BadPattern => "bad_pattern",
-            Code::NoVerification => "no_verification",
-            Code::VacuousVerification => "vacuous_verification",
-            Code::ContractUnknown => "contract_unknown",
-            Code::ContractConsumerUnknown => "contract_consumer_unknown",
-            Code::ContractMissing => "contract_missing",
-            Code::ContractVersionMismatch => "contract_version_mismatch",
-            Code::ContractWrittenByTask => "contract_written_by_task",
-            Code::WriteForbidden => "write_forbidden",
-            Code::SingleWaveSerial => "single_wave_serial",
-            Code::BroadGlob => "broad_glob",
-            Code::UnusedContract => "unused_contract",
-        }
-    }
-}
 
 /// Whether a problem refuses the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -113,7 +44,8 @@ impl Span {
         self
     }
 
-    fn bytes_in(&self, text: &str) -> Range<usize> {
+    /// The bytes of `text` that it covers, on its first line.
+    pub fn bytes_in(&self, text: &str) -> Range<usize> {
         let floor = |mut at: usize| {
             at = at.min(text.len());
             while !text.is_char_boundary(at) {
@@ -129,11 +61,31 @@ impl Span {
     }
 }
 
+/// Where a label belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Anchor {
+    /// A place in the text of the document.
+    Span(Span),
+    /// A value of the document; [`locate`] finds its place.
+    Value(Path),
+    /// The key of a value.
+    Key(Path),
+    /// A place in another file.
+    Elsewhere {
+        /// Its path.
+        file: String,
+        /// Its content.
+        text: String,
+        /// The place in it.
+        span: Span,
+    },
+}
+
 /// A place and what is to be said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// Where.
-    pub span: Span,
+    pub at: Anchor,
     /// What, in a few words.
     pub text: String,
 }
@@ -141,7 +93,17 @@ pub struct Label {
 impl Label {
     /// `text` at `span`.
     pub fn here(span: Span, text: impl Into<String>) -> Label {
-        Label { span, text: text.into() }
+        Label { at: Anchor::Span(span), text: text.into() }
+    }
+
+    /// `text` at the value `path`.
+    pub fn on(path: Path, text: impl Into<String>) -> Label {
+        Label { at: Anchor::Value(path), text: text.into() }
+    }
+
+    /// `text` at the key of the value `path`.
+    pub fn on_key(path: Path, text: impl Into<String>) -> Label {
+        Label { at: Anchor::Key(path), text: text.into() }
     }
 }
 
@@ -157,13 +119,15 @@ pub struct Problem {
     /// The task it is about.
     pub task: Option<TaskId>,
     /// Where in the document's structure, like `tasks[3].files_write[0]`.
-    pub path: Option<String>,
-    /// Places in the file, the main one first.
+    pub path: Option<Path>,
+    /// Places, the main one first.
     pub labels: Vec<Label>,
     /// What to do about it.
     pub help: Option<String>,
     /// The exact edit, where one exists.
     pub fix: Option<String>,
+    /// The key that was probably meant, where one was not known.
+    pub meant: Option<String>,
 }
 
 impl Problem {
@@ -178,6 +142,7 @@ impl Problem {
             labels: Vec::new(),
             help: None,
             fix: None,
+            meant: None,
         }
     }
 
@@ -192,6 +157,14 @@ impl Problem {
         self
     }
 
+    /// Adds `text` at the value `path`, which becomes the problem's path when it is the first.
+    pub fn on(mut self, path: Path, text: impl Into<String>) -> Problem {
+        if self.path.is_none() {
+            self.path = Some(path.clone());
+        }
+        self.at(Label::on(path, text))
+    }
+
     /// Says what to do.
     pub fn help(mut self, help: impl Into<String>) -> Problem {
         self.help = Some(help.into());
@@ -204,41 +177,63 @@ impl Problem {
         self
     }
 
-    /// Says which task and which part of it.
-    pub fn of(mut self, task: &TaskId, path: impl Into<String>) -> Problem {
+    /// Says which task it is about.
+    pub fn of(mut self, task: &TaskId) -> Problem {
         self.task = Some(task.clone());
-        self.path = Some(path.into());
         self
     }
 
-    /// The main place: line and column from 1.
-    pub fn place(&self) -> Option<(u32, u32)> {
-        self.labels.first().map(|l| (l.span.line, l.span.column))
+    /// Says which part of the document it is about.
+    pub fn within(mut self, path: Path) -> Problem {
+        self.path = Some(path);
+        self
     }
 
-    /// The problem as a compiler would show it, with excerpts from `text`, the content of `file`.
-    pub fn render(&self, file: &str, text: &str, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut snippet = Snippet::source(text).path(file).fold(true);
-        for (n, label) in self.labels.iter().enumerate() {
-            let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-            snippet =
-                snippet.annotation(kind.span(label.span.bytes_in(text)).label(label.text.as_str()));
-        }
-        let mut group =
-            level.primary_title(self.message.as_str()).id(self.code.word()).element(snippet);
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
-        }
-        if let Some(fix) = &self.fix {
-            group = group.element(Level::NOTE.with_name("fix").message(fix.as_str()));
-        }
-        renderer.render(&[group])
+    /// Says which key was probably meant.
+    pub fn meant(mut self, key: &str) -> Problem {
+        self.meant = Some(key.to_owned());
+        self
     }
+
+    /// The main place in the document, line and column from 1; the beginning for what is wrong with the whole.
+    pub fn place(&self) -> (u32, u32) {
+        self.span().map_or((1, 1), |s| (s.line, s.column))
+    }
+
+    /// The main place in the document.
+    pub fn span(&self) -> Option<Span> {
+        self.labels.iter().find_map(|label| match &label.at {
+            Anchor::Span(span) => Some(*span),
+            Anchor::Value(_) | Anchor::Key(_) | Anchor::Elsewhere { .. } => None,
+        })
+    }
+}
+
+/// Gives every label that names a value its place in the text, and every problem the task in which it lies; then puts
+/// the problems into the order of the file.
+pub fn locate(problems: &mut [Problem], tree: &Tree<'_>) {
+    for problem in problems.iter_mut() {
+        for label in &mut problem.labels {
+            let (path, key) = match &label.at {
+                Anchor::Value(path) => (path, false),
+                Anchor::Key(path) => (path, true),
+                Anchor::Span(_) | Anchor::Elsewhere { .. } => continue,
+            };
+            if let Some(found) = tree.find(path) {
+                let node = found.key.filter(|_| key).unwrap_or(found.value);
+                label.at = Anchor::Span(node.span());
+            }
+        }
+        if problem.task.is_none()
+            && let Some([Step::Key(tasks), Step::Index(n), ..]) =
+                problem.path.as_ref().map(Path::steps)
+            && tasks == "tasks"
+        {
+            let id = tree.find(&Path::task(*n).key("id"));
+            problem.task = id.and_then(|found| TaskId::parse(found.value.text()?));
+        }
+    }
+    problems.sort_by_key(|p| p.span().map_or(0, |s| s.offset));
 }
 
 /// The one of `known` that is nearest to `word`, when it is near enough to be a slip.
@@ -282,28 +277,5 @@ mod tests {
         assert_eq!(closest("file_write", known.into_iter()), Some("files_write"));
         assert_eq!(closest("dependson", known.into_iter()), Some("depends_on"));
         assert_eq!(closest("banana", known.into_iter()), None);
-    }
-
-    #[test]
-    fn a_problem_shows_its_line_and_a_mark_below_it() {
-        let text = "tasks:\n  - idd: a\n";
-        let span = Span { line: 2, column: 5, offset: 11, len: 3 };
-        let shown = Problem::error(Code::UnknownKey, "unknown key `idd`")
-            .at(Label::here(span, "not a key of this place"))
-            .help("did you mean `id`?")
-            .render("tasks.yaml", text, false);
-        assert!(shown.contains("error[unknown_key]: unknown key `idd`"), "{shown}");
-        assert!(shown.contains("--> tasks.yaml:2:5"), "{shown}");
-        assert!(shown.contains("^^^ not a key of this place"), "{shown}");
-        assert!(shown.contains("help: did you mean `id`?"), "{shown}");
-    }
-
-    #[test]
-    fn a_span_outside_the_text_is_moved_into_it() {
-        let span = Span { line: 9, column: 9, offset: 900, len: 5 };
-        let shown = Problem::error(Code::YamlSyntax, "x")
-            .at(Label::here(span, "y"))
-            .render("f", "é", false);
-        assert!(shown.contains("error[yaml_syntax]"));
     }
 }

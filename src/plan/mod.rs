@@ -3,12 +3,18 @@
 
 mod automaton;
 pub mod check;
+mod code;
 pub mod config;
 pub mod conflict;
 pub mod contract;
 pub mod diagnostic;
+pub mod environment;
+pub mod fix;
 pub mod pattern;
+pub mod place;
+pub mod render;
 pub mod risk;
+pub mod schedule;
 pub mod schema;
 pub mod wave;
 pub mod yaml;
@@ -22,6 +28,7 @@ use diagnostic::{Problem, Severity};
 pub use pattern::Pattern;
 use schema::{CheckKind, Document};
 use wave::Order;
+use yaml::Unreadable;
 
 /// A worker's time limit when the task gives none: 30 minutes.
 pub const DEFAULT_TIMEOUT_MS: u64 = 30 * 60_000;
@@ -133,7 +140,7 @@ impl Plan {
             self.request,
             self.base,
             self.tasks,
-            dependencies,
+            Order::new(dependencies),
             self.incremental,
             self.final_checks,
         )
@@ -143,11 +150,10 @@ impl Plan {
         request: String,
         base: Option<String>,
         tasks: Vec<Task>,
-        dependencies: Vec<Vec<usize>>,
+        order: Order,
         incremental: Vec<Check>,
         final_checks: Vec<Check>,
     ) -> Plan {
-        let order = Order::new(dependencies);
         let index = tasks.iter().enumerate().map(|(n, t)| (t.id.clone(), n)).collect();
         let tails = order.tails(&costs(tasks.iter().map(|t| t.estimate_ms)));
         Plan { request, base, tasks, order, incremental, final_checks, tails, index }
@@ -164,13 +170,24 @@ pub fn costs(estimates: impl Iterator<Item = Option<u64>> + Clone) -> Vec<u64> {
 
 /// What the checks must know of the disk.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// Patterns of the plan that name an existing file as they stand.
     pub existing: BTreeSet<String>,
     /// The text of every contract file; `None` when it is absent.
     pub contracts: BTreeMap<String, Option<String>>,
-    /// Directories in the tree that are symbolic links out of the repository.
+    /// Symbolic links in the tree that lead out of the repository.
     pub outward_links: BTreeSet<String>,
+    /// Symbolic links in the tree, and the path inside the repository to which each leads.
+    pub links: BTreeMap<String, String>,
+    /// Contract files that are not committed as they stand on disk, at the branch the run would start from.
+    pub uncommitted: BTreeSet<String>,
+    /// What the last `plan` found in the contracts' files.
+    pub pins: BTreeMap<String, contract::Pin>,
+    /// Whether the file system does not tell `A` from `a`.
+    pub case_insensitive: bool,
+    /// Whether a run is to start from this: then what is not committed is an error.
+    pub for_run: bool,
 }
 
 /// How one contract stands.
@@ -182,8 +199,8 @@ pub struct ContractStatus {
     pub version: Option<String>,
     /// Where it stands.
     pub file_path: String,
-    /// `ok`, `missing` or `version_mismatch`.
-    pub status: &'static str,
+    /// How it stands.
+    pub status: contract::State,
 }
 
 /// A conflict as it is told: `kind` is the problem's code.
@@ -223,28 +240,59 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// An analysis of a document that could not be read.
-    pub fn unreadable(problem: Problem) -> Analysis {
-        Analysis { problems: vec![problem], ..Analysis::default() }
-    }
-
     /// Whether the plan may be run.
     pub fn valid(&self) -> bool {
         !self.problems.iter().any(|p| p.severity == Severity::Error)
     }
+
+    /// How many tasks could work at the same time.
+    pub fn max_parallelism(&self) -> usize {
+        self.waves.iter().map(Vec::len).max().unwrap_or(0)
+    }
 }
 
 /// Reads tasks.yaml (or the same as JSON).
-pub fn parse(bytes: &[u8]) -> Result<Document, Box<Problem>> {
+pub fn parse(bytes: &[u8]) -> Result<Document, Unreadable<Document>> {
     yaml::read(bytes, "tasks")
 }
 
-/// Reads slimductor.yaml; an empty file is the default.
-pub fn parse_config(bytes: &[u8]) -> Result<config::Config, Box<Problem>> {
-    let only_comments =
-        |text: &str| text.lines().all(|l| l.trim().is_empty() || l.trim().starts_with('#'));
-    if std::str::from_utf8(bytes).is_ok_and(only_comments) {
-        return Ok(config::Config::default());
+/// Checks a plan from its text: reads it, gathers the facts about what it names, and finds every problem, also in what
+/// is left of a document whose shape is wrong. Each problem has its place.
+pub fn analyse(
+    bytes: &[u8],
+    config: &config::Config,
+    gather: impl FnOnce(&Document) -> Facts,
+) -> (Analysis, Facts) {
+    let (mut analysis, facts) = match parse(bytes) {
+        Ok(document) => {
+            let facts = gather(&document);
+            (check::check(&document, &facts, config), facts)
+        }
+        Err(Unreadable { problems, rest }) => {
+            let Some(document) = rest else {
+                return (Analysis { problems, ..Analysis::default() }, Facts::default());
+            };
+            let facts = gather(&document);
+            let mut analysis = check::check(&document, &facts, config);
+            // What follows only from a shape that is wrong would be said twice.
+            let meant = |p: &Problem| Some(p.path.clone()?.sibling(p.meant.as_deref()?));
+            let wrong: Vec<place::Path> =
+                problems.iter().flat_map(|p| p.path.clone().into_iter().chain(meant(p))).collect();
+            let follows = |p: &Problem| {
+                p.path.as_ref().is_some_and(|path| wrong.iter().any(|w| w.touches(path)))
+            };
+            analysis.problems.retain(|p| p.severity == Severity::Error && !follows(p));
+            analysis.problems.extend(problems);
+            analysis.plan = None;
+            (analysis, facts)
+        }
+    };
+    let needs_places = analysis.problems.iter().any(|p| !p.labels.is_empty());
+    if needs_places
+        && let Ok(text) = yaml::text_of(bytes, "tasks")
+        && let Ok(tree) = yaml::tree::Tree::read(text)
+    {
+        diagnostic::locate(&mut analysis.problems, &tree);
     }
-    yaml::read(bytes, "config")
+    (analysis, facts)
 }

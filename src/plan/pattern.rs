@@ -19,7 +19,7 @@ enum Shape {
     Literal,
     /// Everything below a path (the text ends with `/`).
     Below,
-    Glob(Automaton),
+    Glob(Box<Automaton>),
 }
 
 impl fmt::Debug for Pattern {
@@ -37,6 +37,9 @@ impl fmt::Display for Pattern {
 impl Pattern {
     /// Reads `raw`. With `literal`, `*?[{` stand for themselves: it names an existing file.
     pub fn parse(raw: &str, literal: bool) -> Result<Pattern, PatternError> {
+        if is_plain(raw) {
+            return Ok(Pattern { text: raw.to_owned(), shape: Shape::Literal });
+        }
         if raw.chars().any(|c| c.is_control()) {
             return Err(PatternError::Malformed("a control character stands in it"));
         }
@@ -74,7 +77,34 @@ impl Pattern {
         }
         let text = if below { format!("{joined}/**") } else { joined };
         let automaton = Automaton::of_glob(&text)?;
-        Ok(Pattern { text, shape: Shape::Glob(automaton) })
+        Ok(Pattern { text, shape: Shape::Glob(Box::new(automaton)) })
+    }
+
+    /// The pattern as a file system sees it that does not tell `A` from `a`.
+    pub fn folded(&self) -> Pattern {
+        let lower = self.text.to_lowercase();
+        let literal = !matches!(self.shape, Shape::Glob(_));
+        Pattern::parse(&lower, literal).unwrap_or_else(|_| self.clone())
+    }
+
+    /// What it names under another name, when `link` is a symbolic link to `target`: the paths below the link, moved
+    /// below the target. `None` when it names nothing there.
+    pub fn through_link(&self, link: &str, target: &str) -> Option<Pattern> {
+        let below = |rest: &str| Pattern::parse(&format!("{target}{rest}"), true).ok();
+        match &self.shape {
+            Shape::Literal | Shape::Below => {
+                let path = self.text.trim_end_matches('/');
+                if path == link || is_below(link, path) {
+                    return below("");
+                }
+                below(path.strip_prefix(link).filter(|rest| rest.starts_with('/'))?)
+            }
+            Shape::Glob(automaton) => {
+                let moved = automaton.moved(&format!("{link}/"), &format!("{target}/"))?;
+                let text = format!("{target}/ as {}", self.text);
+                Some(Pattern { text, shape: Shape::Glob(Box::new(moved)) })
+            }
+        }
     }
 
     /// The normal form.
@@ -91,12 +121,23 @@ impl Pattern {
         }
     }
 
-    /// Whether it owns more than half the world: a glob with no fixed directory in front.
+    /// Whether it owns files all over the tree: a glob that crosses directories, or takes all of one, at the root.
     pub fn is_broad(&self) -> bool {
-        matches!(self.shape, Shape::Glob(_)) && self.text.starts_with("**") && {
-            let rest = self.text.trim_start_matches(['*', '/']);
-            rest.is_empty() || rest.starts_with('.')
-        }
+        matches!(self.shape, Shape::Glob(_))
+            && (self.text.starts_with("**") || matches!(self.text.as_str(), "*" | "*/**" | "*/*"))
+    }
+
+    /// Whether it is `dir`, or names only paths below it.
+    pub fn is_below(&self, dir: &str) -> bool {
+        let fixed = self.fixed_prefix().trim_end_matches('/');
+        fixed == dir
+            || is_below(fixed, dir)
+            || (self.is_glob() && is_below(self.fixed_prefix(), dir))
+    }
+
+    /// Whether it is a glob.
+    pub fn is_glob(&self) -> bool {
+        matches!(self.shape, Shape::Glob(_))
     }
 
     /// The directories and the file that lie on the way to every path that it matches, the outermost first.
@@ -113,12 +154,13 @@ impl Pattern {
         out
     }
 
-    /// What every path that it matches begins with.
-    fn fixed_prefix(&self) -> &str {
+    /// What every path that it matches begins with. (The space ends what [`Pattern::through_link`] writes.)
+    pub fn fixed_prefix(&self) -> &str {
         match self.shape {
             Shape::Literal | Shape::Below => &self.text,
             Shape::Glob(_) => {
-                let end = self.text.find(['*', '?', '[', '{', '\\']).unwrap_or(self.text.len());
+                let end =
+                    self.text.find(['*', '?', '[', '{', '\\', ' ']).unwrap_or(self.text.len());
                 self.text.get(..end).unwrap_or("")
             }
         }
@@ -145,9 +187,8 @@ impl Pattern {
             }
             (Shape::Literal | Shape::Below, Shape::Glob(_)) => other.overlaps(self),
             (Shape::Literal | Shape::Below, Shape::Literal | Shape::Below) => {
-                let bare = |p: &Pattern| p.text.trim_end_matches('/').to_owned();
-                let (a, b) = (bare(self), bare(other));
-                a == b || is_below(&a, &b) || is_below(&b, &a)
+                let (a, b) = (self.text.trim_end_matches('/'), other.text.trim_end_matches('/'));
+                a == b || is_below(a, b) || is_below(b, a)
             }
         }
     }
@@ -161,6 +202,17 @@ impl Pattern {
 /// Whether `path` lies below the directory `dir`.
 pub fn is_below(path: &str, dir: &str) -> bool {
     path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether `raw` is in normal form already, with nothing in it that has a meaning: nearly every path is.
+fn is_plain(raw: &str) -> bool {
+    let sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
+    let odd = |segment: &str| {
+        matches!(segment, "" | "." | "..")
+            || segment.eq_ignore_ascii_case(".git")
+            || segment.eq_ignore_ascii_case("git~1")
+    };
+    raw.bytes().all(sign) && !raw.split('/').any(odd)
 }
 
 fn prefixes_agree(a: &str, b: &str) -> bool {

@@ -59,7 +59,9 @@ pub struct Risk {
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// First match counts, per path in files_write.
-    pub sensitive: Vec<(Regex, u64)>,
+    sensitive: Vec<(Regex, u64)>,
+    /// All of them in one: most paths match none, and are asked once.
+    any: Option<Regex>,
     /// The highest score that needs nobody.
     pub auto_up_to: u64,
     /// The highest score that a person need not approve.
@@ -91,7 +93,33 @@ impl Default for Rules {
     fn default() -> Rules {
         let sensitive =
             SENSITIVE.iter().filter_map(|(p, w)| compile(p).ok().map(|r| (r, *w))).collect();
-        Rules { sensitive, auto_up_to: 25, review_up_to: 50, always_require_human: Vec::new() }
+        let mut rules = Rules {
+            sensitive: Vec::new(),
+            any: None,
+            auto_up_to: 25,
+            review_up_to: 50,
+            always_require_human: Vec::new(),
+        };
+        rules.replace(sensitive);
+        rules
+    }
+}
+
+impl Rules {
+    /// Puts other patterns and points in the place of the built-in ones.
+    pub fn replace(&mut self, sensitive: Vec<(Regex, u64)>) {
+        let all: Vec<String> = sensitive.iter().map(|(r, _)| format!("(?:{r})")).collect();
+        // Flags inside a pattern stay inside its brackets; where the sum is too large, each is asked.
+        self.any = compile(&all.join("|")).ok().filter(|_| !all.is_empty());
+        self.sensitive = sensitive;
+    }
+
+    /// The first pattern that `path` matches, and its points.
+    fn hit(&self, path: &str) -> Option<&(Regex, u64)> {
+        if self.any.as_ref().is_some_and(|any| !any.is_match(path)) {
+            return None;
+        }
+        self.sensitive.iter().find(|(r, _)| r.is_match(path))
     }
 }
 
@@ -105,8 +133,7 @@ pub fn assess(tasks: &[Task], contracts: usize, rules: &Rules) -> Risk {
     };
     for task in tasks {
         for path in &task.files_write {
-            let hit = rules.sensitive.iter().find(|(r, _)| r.is_match(path.as_str()));
-            if let Some((pattern, points)) = hit {
+            if let Some((pattern, points)) = rules.hit(path.as_str()) {
                 let detail = format!("{} of {} matches {pattern}", path.as_str(), task.id);
                 add("sensitive_path", detail, *points);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::yaml::{At, Length};
+use super::yaml::{Id, Length};
 
 /// tasks.yaml as a whole.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -14,7 +14,7 @@ use super::yaml::{At, Length};
 pub struct Document {
     /// Version of this format; 1 is the only one.
     #[serde(default)]
-    pub version: Option<At<u32>>,
+    pub version: Option<u32>,
     /// What was asked for, in a sentence.
     #[serde(default)]
     pub request: Option<String>,
@@ -23,7 +23,7 @@ pub struct Document {
     pub created_at: Option<String>,
     /// The branch that the run starts from and promotes to; the current branch unless given.
     #[serde(default)]
-    pub base: Option<At<String>>,
+    pub base: Option<String>,
     /// Values for every task that does not give its own.
     #[serde(default)]
     pub defaults: Option<Defaults>,
@@ -42,7 +42,7 @@ pub struct Document {
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
     /// Unique; lower-case letters, digits and dashes, at most 63.
-    pub id: At<String>,
+    pub id: Id,
     /// What it is, in a sentence.
     pub description: String,
     /// What the worker is told; the description unless given.
@@ -50,37 +50,37 @@ pub struct TaskSpec {
     pub prompt: Option<String>,
     /// A shell command that is the work; no agent takes part.
     #[serde(default)]
-    pub run: Option<At<String>>,
+    pub run: Option<String>,
     /// Who does the work: claude, codex, gemini, opencode, shell, or a name from slimductor.yaml.
     #[serde(default)]
-    pub agent: Option<At<String>>,
+    pub agent: Option<String>,
     /// The model that the agent is to use.
     #[serde(default)]
     pub model: Option<String>,
     /// Paths or globs that the task owns, relative to the repository's root.
     #[serde(default)]
-    pub files_write: Vec<At<String>>,
+    pub files_write: Vec<String>,
     /// Paths or globs that it relies on.
     #[serde(default)]
-    pub files_read: Vec<At<String>>,
+    pub files_read: Vec<String>,
     /// Files to which it may add lines, and nothing else.
     #[serde(default)]
-    pub files_append: Vec<At<String>>,
+    pub files_append: Vec<String>,
     /// Things that are not files and that it owns, such as `route:/auth`.
     #[serde(default)]
-    pub resources_write: Vec<At<String>>,
+    pub resources_write: Vec<String>,
     /// Things that are not files and that it relies on.
     #[serde(default)]
-    pub resources_read: Vec<At<String>>,
+    pub resources_read: Vec<String>,
     /// Ids of the tasks that must have landed before it starts.
     #[serde(default)]
-    pub depends_on: Vec<At<String>>,
+    pub depends_on: Vec<Id>,
     /// Names of the contracts that it implements or consumes.
     #[serde(default)]
-    pub contracts: Vec<At<String>>,
+    pub contracts: Vec<String>,
     /// Contracts that it may change.
     #[serde(default)]
-    pub renegotiates: Vec<At<String>>,
+    pub renegotiates: Vec<String>,
     /// Entries of the context store that go into its prompt.
     #[serde(default)]
     pub context_keys: Vec<String>,
@@ -104,7 +104,7 @@ pub struct TaskSpec {
     pub timeout: Option<Length>,
     /// How many attempts there may be; 3 unless given.
     #[serde(default)]
-    pub max_attempts: Option<At<u32>>,
+    pub max_attempts: Option<u32>,
     /// Among ready tasks the higher goes first.
     #[serde(default)]
     pub priority: Option<i64>,
@@ -127,15 +127,15 @@ pub struct Defaults {
     #[serde(default)]
     pub prompt: Option<String>,
     #[serde(default)]
-    pub run: Option<At<String>>,
+    pub run: Option<String>,
     #[serde(default)]
-    pub agent: Option<At<String>>,
+    pub agent: Option<String>,
     #[serde(default)]
     pub model: Option<String>,
     #[serde(default)]
-    pub contracts: Vec<At<String>>,
+    pub contracts: Vec<String>,
     #[serde(default)]
-    pub renegotiates: Vec<At<String>>,
+    pub renegotiates: Vec<String>,
     #[serde(default)]
     pub context_keys: Vec<String>,
     #[serde(default)]
@@ -151,7 +151,7 @@ pub struct Defaults {
     #[serde(default)]
     pub timeout: Option<Length>,
     #[serde(default)]
-    pub max_attempts: Option<At<u32>>,
+    pub max_attempts: Option<u32>,
     #[serde(default)]
     pub priority: Option<i64>,
     #[serde(default)]
@@ -179,7 +179,7 @@ pub struct DepsRequired {
 #[serde(deny_unknown_fields)]
 pub struct PatchIntent {
     /// The file.
-    pub file: At<String>,
+    pub file: String,
     /// What is to be done to it.
     pub action: IntentAction,
     /// The particulars; which ones depends on the action.
@@ -215,7 +215,7 @@ pub enum IntentValue {
 #[serde(deny_unknown_fields)]
 pub struct CheckSpec {
     /// Run by `sh -c` at the root of the tree that is judged.
-    pub command: At<String>,
+    pub command: String,
     /// What kind of proof it is.
     #[serde(default, rename = "type")]
     pub kind: CheckKind,
@@ -227,7 +227,7 @@ pub struct CheckSpec {
     pub timeout: Option<Length>,
     /// Run it only when the change touches these; always unless given.
     #[serde(default)]
-    pub paths: Vec<At<String>>,
+    pub paths: Vec<String>,
 }
 
 /// What kind of proof a command is.
@@ -244,23 +244,37 @@ pub enum CheckKind {
     Custom,
 }
 
+impl CheckKind {
+    /// The kind's word, as in the plan.
+    pub fn word(self) -> &'static str {
+        match self {
+            CheckKind::Test => "test",
+            CheckKind::Lint => "lint",
+            CheckKind::Typecheck => "typecheck",
+            CheckKind::Build => "build",
+            CheckKind::Security => "security",
+            CheckKind::Custom => "custom",
+        }
+    }
+}
+
 /// An interface that tasks rely on.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContractSpec {
     /// Its name.
-    pub name: At<String>,
+    pub name: String,
     /// The commit or content hash that it was made at.
     #[serde(default)]
-    pub version: Option<At<String>>,
+    pub version: Option<String>,
     /// Where it stands.
-    pub file_path: At<String>,
+    pub file_path: String,
     /// What it declares.
     #[serde(default)]
     pub methods: Vec<String>,
     /// The tasks that rely on it.
     #[serde(default)]
-    pub consumers: Vec<At<String>>,
+    pub consumers: Vec<Id>,
 }
 
 /// Commands on the merged result.

@@ -102,6 +102,14 @@ impl Order {
         tail
     }
 
+    /// Which of two unordered tasks should wait, and for which: the edge that lengthens the longest path least; of
+    /// equal ones the later task waits. `heads` and `tails` are those of the graph as it stands.
+    pub fn gentler(&self, a: usize, b: usize, heads: &[u64], tails: &[u64]) -> (usize, usize) {
+        let (a, b) = (a.min(b), a.max(b));
+        let b_waits = heads[a].saturating_add(tails[b]) <= heads[b].saturating_add(tails[a]);
+        if b_waits { (b, a) } else { (a, b) }
+    }
+
     /// The longest path; of equal ones the one through the earlier tasks.
     pub fn critical_path(&self, cost: &[u64]) -> Vec<usize> {
         if !self.cycles.is_empty() {

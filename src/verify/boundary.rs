@@ -1,7 +1,7 @@
 //! Which changed paths a task may not have touched. Pure; knows nothing of git but its file modes.
 
 use crate::plan::Task;
-use crate::plan::config::Boundaries;
+use crate::plan::config::{Boundaries, Forbidden};
 use crate::types::{Category, Change, ChangeKind, Finding};
 
 const SYMLINK: u32 = 0o120_000;
@@ -9,10 +9,16 @@ const SUBMODULE: u32 = 0o160_000;
 
 /// Every path of `changes` that `task` does not own, or that nobody may touch.
 pub fn judge(task: &Task, changes: &[Change], rules: &Boundaries) -> Vec<Finding> {
-    changes.iter().filter_map(|change| judge_one(task, change, rules)).collect()
+    let forbidden = rules.forbidden();
+    changes.iter().filter_map(|change| judge_one(task, change, rules, &forbidden)).collect()
 }
 
-fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding> {
+fn judge_one(
+    task: &Task,
+    change: &Change,
+    rules: &Boundaries,
+    forbidden: &Forbidden,
+) -> Option<Finding> {
     let path = change.path.as_str();
     let what = match change.kind {
         ChangeKind::Added => "added",
@@ -24,7 +30,7 @@ fn judge_one(task: &Task, change: &Change, rules: &Boundaries) -> Option<Finding
         change.kind != ChangeKind::Deleted && task.files_append.iter().any(|p| p.matches(path));
     let shown = path.escape_debug();
     let limit = usize::try_from(rules.churn_threshold_lines).unwrap_or(usize::MAX);
-    let (message, help) = if let Some(rule) = rules.forbids(path) {
+    let (message, help) = if let Some(rule) = forbidden.rule(path) {
         (
             format!("{what} {shown}, which no task may touch ({rule})"),
             "leave it as it was, or change `boundaries` in slimductor.yaml".to_owned(),

@@ -1,74 +1,142 @@
-//! Conflicts as they are told, and the resources that tasks claim.
+//! What tasks claim, and conflicts as they are told.
+
+use std::borrow::Cow;
 
 use super::Checker;
-use crate::plan::conflict::{self, Claim, Role};
+use super::tasks::Paths;
+use crate::plan::Facts;
+use crate::plan::conflict::{self, Claim, Role, Side};
 use crate::plan::diagnostic::{Code, Label, Problem};
-use crate::plan::schema::{IntentAction, IntentValue, PatchIntent};
-use crate::plan::yaml::At;
+use crate::plan::pattern::Pattern;
+use crate::plan::place::Path;
+use crate::plan::schema::{Document, IntentAction, IntentValue, PatchIntent};
 use crate::types::TaskId;
 
-impl Checker<'_> {
-    pub(super) fn resources(&self) -> Vec<Claim<String>> {
-        let mut out = Vec::new();
-        for (task, spec) in self.document.tasks.iter().enumerate() {
-            let named = |list: &[At<String>], role, out: &mut Vec<Claim<String>>| {
+/// Everything that the tasks of a plan claim.
+pub(super) struct Claims<'a> {
+    files: Vec<Claim<Cow<'a, Pattern>>>,
+    resources: Vec<Claim<Cow<'a, str>>>,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn of(paths: &'a [Paths], facts: &Facts, document: &'a Document) -> Claims<'a> {
+        let mut claims = Claims { files: Vec::new(), resources: Vec::new() };
+        for (task, paths) in paths.iter().enumerate() {
+            for (role, nth, pattern) in paths.all() {
+                claims.file(Claim { task, role, nth, target: pattern }, facts);
+            }
+        }
+        let inherited =
+            document.defaults.as_ref().map_or(&[][..], |defaults| &defaults.patch_intents);
+        for (task, spec) in document.tasks.iter().enumerate() {
+            let lists = [(&spec.resources_write, Role::Write), (&spec.resources_read, Role::Read)];
+            for (list, role) in lists {
                 for (nth, name) in list.iter().enumerate() {
-                    out.push(Claim { task, role, nth, target: (**name).clone() });
+                    let target = Cow::Borrowed(name.trim());
+                    claims.resources.push(Claim { task, role, nth, target });
                 }
-            };
-            named(&spec.resources_write, Role::Write, &mut out);
-            named(&spec.resources_read, Role::Read, &mut out);
-            let defaults = self.document.defaults.as_ref();
+            }
             let own = !spec.patch_intents.is_empty();
-            let inherited = defaults.map_or(&[][..], |d| &d.patch_intents);
-            for intent in if own { &spec.patch_intents } else { inherited } {
-                if let Some(target) = implied_resource(intent) {
-                    out.push(Claim { task, role: Role::Write, nth: usize::MAX, target });
+            let intents = if own { &spec.patch_intents } else { inherited };
+            for (nth, intent) in intents.iter().enumerate() {
+                if let Some(name) = implied_resource(intent) {
+                    let target = Cow::Owned(name);
+                    claims.resources.push(Claim { task, role: Role::Intent, nth, target });
                 }
             }
         }
-        out
+        claims
     }
 
+    /// Adds a claim under every name that its files have.
+    fn file(&mut self, claim: Claim<&'a Pattern>, facts: &Facts) {
+        let Claim { task, role, nth, target } = claim;
+        for (link, to) in &facts.links {
+            if let Some(other) = target.through_link(link, to) {
+                let other = if facts.case_insensitive { other.folded() } else { other };
+                self.files.push(Claim { task, role, nth, target: Cow::Owned(other) });
+            }
+        }
+        let target = if facts.case_insensitive {
+            Cow::Owned(target.folded())
+        } else {
+            Cow::Borrowed(target)
+        };
+        self.files.push(Claim { task, role, nth, target });
+    }
+
+    pub(super) fn files(&self) -> Vec<Claim<&Pattern>> {
+        let plain = |c: &'_ Claim<Cow<'a, Pattern>>| (c.task, c.role, c.nth);
+        self.files.iter().map(|c| claim(plain(c), c.target.as_ref())).collect()
+    }
+
+    /// Two intents of the same resource do disturb each other: here an intent is a writer.
+    pub(super) fn resources(&self) -> Vec<Claim<&str>> {
+        let role = |role| if role == Role::Intent { Role::Write } else { role };
+        let intents =
+            |c: &Claim<Cow<'a, str>>| if c.role == Role::Intent { c.nth + IMPLIED } else { c.nth };
+        self.resources
+            .iter()
+            .map(|c| claim((c.task, role(c.role), intents(c)), c.target.as_ref()))
+            .collect()
+    }
+}
+
+/// Added to the number of an intent, so that its resource is told from those that are written out.
+const IMPLIED: usize = usize::MAX / 2;
+
+fn claim<T>((task, role, nth): Side, target: T) -> Claim<T> {
+    Claim { task, role, nth, target }
+}
+
+impl Checker<'_> {
     pub(super) fn conflict_problem(
         &self,
         c: &conflict::Conflict,
         fix: &(TaskId, TaskId),
+        paths: &[Paths],
     ) -> Problem {
+        let files = matches!(c.code, Code::FileWriteWrite | Code::FileReadWrite);
         let side = |n: usize| {
             let (task, role, nth) = c.sides[n];
+            let (field, nth) = match (files, role) {
+                (true, Role::Write) => ("files_write", nth),
+                (true, Role::Read) => ("files_read", nth),
+                (true, Role::Append) => ("files_append", nth),
+                (_, Role::Intent) => ("patch_intents", nth),
+                (false, Role::Write | Role::Append) if nth >= IMPLIED => {
+                    ("patch_intents", nth - IMPLIED)
+                }
+                (false, Role::Write | Role::Append) => ("resources_write", nth),
+                (false, Role::Read) => ("resources_read", nth),
+            };
             let spec = &self.document.tasks[task];
-            let files = matches!(c.code, Code::FileWriteWrite | Code::FileReadWrite);
-            let (list, field) = match (files, role) {
-                (true, Role::Write) => (&spec.files_write, "files_write"),
-                (true, Role::Read) => (&spec.files_read, "files_read"),
-                (true, Role::Append) => (&spec.files_append, "files_append"),
-                (false, Role::Write | Role::Append) => (&spec.resources_write, "resources_write"),
-                (false, Role::Read) => (&spec.resources_read, "resources_read"),
+            let id = spec.id.as_str();
+            let verb = match (role, field) {
+                (_, "patch_intents") => "has an intent for it",
+                (Role::Write, _) => "writes it",
+                (Role::Read, _) => "reads it",
+                (Role::Append | Role::Intent, _) => "appends to it",
             };
-            let at = list.get(nth).map_or(spec.id.span(), At::span);
-            let verb = match role {
-                Role::Write => "writes",
-                Role::Read => "reads",
-                Role::Append => "appends to",
-            };
-            (
-                at,
-                format!("`{}` {verb} it", spec.id.as_str()),
-                format!("tasks[{task}].{field}[{nth}]"),
-            )
+            let mut text = format!("`{id}` {verb}");
+            if let Some(pattern) = files.then(|| paths[task].get(role, nth)).flatten()
+                && let Some(link) = self.facts.links.keys().find(|l| pattern.is_below(l))
+            {
+                text.push_str(&format!(", through the link `{link}`"));
+            }
+            let own = field != "patch_intents" || !spec.patch_intents.is_empty();
+            let owner = if own { Path::task(task) } else { Path::of("defaults") };
+            (owner.key(field).index(nth), text)
         };
         let (first, second) = (side(0), side(1));
         let (waiting, before) = (&fix.0, &fix.1);
-        let mut problem =
-            Problem::error(c.code, format!("two unordered tasks touch `{}`", c.target))
-                .at(Label::here(second.0, second.1))
-                .at(Label::here(first.0, first.1))
-                .help("order them, or give the file to one of them")
-                .fix(format!("add `{before}` to depends_on of `{waiting}`"));
-        problem.task = Some(waiting.clone());
-        problem.path = Some(second.2);
-        problem
+        let what = if files { "the file" } else { "the resource" };
+        Problem::error(c.code, format!("two unordered tasks touch `{}`", super::shown(&c.target)))
+            .on(second.0, second.1)
+            .at(Label::on(first.0, first.1))
+            .help(format!("order them, or give {what} to one of them"))
+            .fix(format!("add `{before}` to depends_on of `{waiting}`"))
+            .of(waiting)
     }
 }
 

@@ -1,123 +1,237 @@
 //! The checks of contracts: that they are there, say what the plan pins, and are used by who may.
 
-use super::{Checker, contracts_of, renegotiates_of};
+use super::tasks::{Paths, bad_path};
+use super::{Checker, shown};
 use crate::plan::ContractStatus;
 use crate::plan::conflict::Role;
-use crate::plan::contract;
-use crate::plan::diagnostic::{Code, Label, Problem, closest};
+use crate::plan::contract::{self, State};
+use crate::plan::diagnostic::{Anchor, Code, Label, Problem};
 use crate::plan::pattern::Pattern;
-use crate::plan::yaml::At;
+use crate::plan::place::Path;
+use crate::plan::schema::{ContractSpec, TaskSpec};
 use crate::types::TaskId;
 
 impl Checker<'_> {
-    pub(super) fn contracts(&mut self) -> Vec<ContractStatus> {
+    pub(super) fn contracts(&mut self, paths: &[Paths]) -> Vec<ContractStatus> {
         let document = self.document;
         let mut out = Vec::new();
         for (n, spec) in document.contracts.iter().enumerate() {
-            let path = spec.file_path.as_str();
-            let version = spec.version.as_ref().map(|v| (**v).clone());
-            let text = self.facts.contracts.get(path).cloned().flatten();
-            let status = match text.as_deref().map(contract::read_header) {
-                None => {
-                    self.problems.push(
-                        Problem::error(
-                            Code::ContractMissing,
-                            format!("the contract file `{path}` does not exist"),
-                        )
-                        .at(Label::here(spec.file_path.span(), "no such file"))
-                        .help("write it and commit it: workers start from the commit"),
-                    );
-                    "missing"
-                }
-                Some(header) if version.is_some() && header.version != version => {
-                    let found = header.version.as_deref().unwrap_or("none");
-                    let span = spec.version.as_ref().map_or(spec.name.span(), At::span);
-                    self.problems.push(
-                        Problem::error(
-                            Code::ContractVersionMismatch,
-                            format!("`{path}` says another version: {found}"),
-                        )
-                        .at(Label::here(span, "the plan pins this one")),
-                    );
-                    "version_mismatch"
-                }
-                Some(_) => "ok",
-            };
-            for consumer in &spec.consumers {
-                if !document.tasks.iter().any(|t| t.id.as_str() == consumer.as_str()) {
-                    let near = closest(consumer, document.tasks.iter().map(|t| t.id.as_str()));
-                    let mut problem = Problem::error(
-                        Code::ContractConsumerUnknown,
-                        format!("there is no task `{}`", **consumer),
+            let path = || Path::of("contracts").index(n);
+            let first = document.contracts.iter().position(|c| c.name == spec.name);
+            if let Some(first) = first.filter(|first| *first != n) {
+                self.problems.push(
+                    Problem::error(
+                        Code::DuplicateContract,
+                        format!("two contracts are called `{}`", shown(&spec.name)),
                     )
-                    .at(Label::here(consumer.span(), "named as a consumer"));
-                    problem.path = Some(format!("contracts[{n}].consumers"));
-                    problem.help = near.map(|k| format!("did you mean `{k}`?"));
-                    self.problems.push(problem);
-                }
+                    .on(path().key("name"), "the second one")
+                    .at(Label::on(Path::of("contracts").index(first).key("name"), "the first one"))
+                    .help("give one of them another name"),
+                );
             }
+            let state = self.state(n, spec);
+            self.consumers(n, spec);
             let used = !spec.consumers.is_empty()
                 || document.tasks.iter().any(|t| {
-                    t.contracts
-                        .iter()
-                        .chain(&t.renegotiates)
-                        .any(|c| c.as_str() == spec.name.as_str())
+                    let names = self.named(t, |t| &t.contracts, &self.defaults.contracts);
+                    let changed = self.named(t, |t| &t.renegotiates, &self.defaults.renegotiates);
+                    names.iter().chain(changed).any(|c| *c == spec.name)
                 });
             if !used {
                 self.problems.push(
                     Problem::warning(
                         Code::UnusedContract,
-                        format!("no task uses `{}`", *spec.name),
+                        format!("no task uses the contract `{}`", shown(&spec.name)),
                     )
-                    .at(Label::here(spec.name.span(), "declared here")),
+                    .on(path().key("name"), "declared here")
+                    .help("name it under `contracts:` of the tasks that rely on it, or remove it"),
                 );
             }
             out.push(ContractStatus {
-                name: (*spec.name).clone(),
-                version,
-                file_path: path.to_owned(),
-                status,
+                name: spec.name.clone(),
+                version: spec.version.clone(),
+                file_path: spec.file_path.clone(),
+                status: state,
             });
         }
-        self.contract_uses();
+        self.contract_uses(paths);
         out
     }
 
-    pub(super) fn contract_uses(&mut self) {
+    /// How the file of a contract stands; what is wrong with it is reported.
+    fn state(&mut self, n: usize, spec: &ContractSpec) -> State {
+        let path = || Path::of("contracts").index(n);
+        let file = spec.file_path.as_str();
+        if let Err(error) = Pattern::parse(file, true) {
+            self.problems.push(bad_path(file, &error, path().key("file_path")));
+            return State::Missing;
+        }
+        let Some(text) = self.facts.contracts.get(file).and_then(Option::as_deref) else {
+            self.problems.push(
+                Problem::error(
+                    Code::ContractMissing,
+                    format!("the contract file `{}` does not exist", shown(file)),
+                )
+                .on(path().key("file_path"), "no such file")
+                .help(format!(
+                    "`slimductor contract new {} METHOD… -o {file}` writes a stub; commit it: workers start from the commit",
+                    spec.name
+                )),
+            );
+            return State::Missing;
+        };
+        let header = contract::header::read(file, text);
+        if let Some(version) = &spec.version
+            && header.version.as_ref().map(|v| &v.value) != Some(version)
+        {
+            let mut problem = match &header.version {
+                Some(found) => Problem::error(
+                    Code::ContractVersionMismatch,
+                    format!("`{file}` says another version: {}", shown(&found.value)),
+                ),
+                None => Problem::error(
+                    Code::ContractVersionMismatch,
+                    format!("the first comment of `{file}` says no version"),
+                ),
+            }
+            .on(path().key("version"), "the plan pins this one")
+            .help("`slimductor contract check` shows what each file says");
+            if let Some(found) = header.version {
+                let at = Anchor::Elsewhere {
+                    file: file.to_owned(),
+                    text: text.to_owned(),
+                    span: found.span,
+                };
+                problem = problem.at(Label { at, text: "the file says this one".to_owned() });
+            }
+            self.problems.push(problem);
+            return State::VersionMismatch;
+        }
+        let hash = contract::hash(text);
+        let pin = self.facts.pins.get(&spec.name).filter(|p| p.version == spec.version);
+        if pin.is_some_and(|p| p.sha256 != hash) {
+            self.problems.push(
+                Problem::error(
+                    Code::ContractVersionMismatch,
+                    format!("`{file}` has changed since `slimductor plan` pinned it"),
+                )
+                .on(path().key("file_path"), "another content under the same version")
+                .help(format!(
+                    "`slimductor contract renegotiate {} --reason …` makes a new version; `slimductor plan` pins what is there",
+                    spec.name
+                )),
+            );
+            return State::VersionMismatch;
+        }
+        if self.facts.uncommitted.contains(file) {
+            let message = format!("`{file}` is not committed as it stands on disk");
+            let problem = if self.facts.for_run {
+                Problem::error(Code::ContractUncommitted, message)
+            } else {
+                Problem::warning(Code::ContractUncommitted, message)
+            };
+            self.problems.push(
+                problem
+                    .on(path().key("file_path"), "worktrees would lack this content")
+                    .help(format!("`git add {file} && git commit`: workers start from the commit")),
+            );
+            return State::Uncommitted;
+        }
+        State::Ok
+    }
+
+    fn consumers(&mut self, n: usize, spec: &ContractSpec) {
+        for (k, consumer) in spec.consumers.iter().enumerate() {
+            if self.index.contains_key(consumer.as_str()) {
+                continue;
+            }
+            let known = self.document.tasks.iter().map(|t| t.id.as_str());
+            let help = self.suggest.help(consumer.as_str(), known, "consumers are ids of tasks");
+            self.problems.push(
+                Problem::error(
+                    Code::ContractConsumerUnknown,
+                    format!("there is no task `{}`", shown(consumer.as_str())),
+                )
+                .on(Path::of("contracts").index(n).key("consumers").index(k), "named as a consumer")
+                .help(help),
+            );
+        }
+    }
+
+    /// A list of a task, its own or the defaults'.
+    fn named<'b>(
+        &self,
+        task: &'b TaskSpec,
+        own: impl Fn(&'b TaskSpec) -> &'b Vec<String>,
+        inherited: &'b [String],
+    ) -> &'b [String] {
+        let own = own(task);
+        if own.is_empty() { inherited } else { own }
+    }
+
+    fn contract_uses(&mut self, paths: &[Paths]) {
         let document = self.document;
+        let defaults = self.defaults.clone();
+        let declared: std::collections::HashSet<&str> =
+            document.contracts.iter().map(|c| c.name.as_str()).collect();
+        let files: Vec<(&ContractSpec, Pattern)> = document
+            .contracts
+            .iter()
+            .filter_map(|c| Some((c, Pattern::parse(&c.file_path, true).ok()?)))
+            .collect();
         for (n, task) in document.tasks.iter().enumerate() {
             let Some(id) = TaskId::parse(task.id.as_str()) else { continue };
-            for name in contracts_of(document, task).chain(renegotiates_of(document, task)) {
-                if !document.contracts.iter().any(|c| c.name.as_str() == name.as_str()) {
-                    let near = closest(name, document.contracts.iter().map(|c| c.name.as_str()));
-                    let mut problem = Problem::error(
-                        Code::ContractUnknown,
-                        format!("the contract `{}` is not declared", **name),
-                    )
-                    .at(Label::here(name.span(), "not under `contracts:`"))
-                    .of(&id, format!("tasks[{n}].contracts"));
-                    problem.help = near.map(|k| format!("did you mean `{k}`?"));
-                    self.problems.push(problem);
+            let lists = [
+                ("contracts", &task.contracts, &defaults.contracts),
+                ("renegotiates", &task.renegotiates, &defaults.renegotiates),
+            ];
+            for (field, own, inherited) in lists {
+                let (list, owner) = match own.is_empty() {
+                    // What the defaults say is reported with the first task.
+                    true if n == 0 => (inherited, Path::of("defaults")),
+                    true => continue,
+                    false => (own, Path::task(n)),
+                };
+                for (k, name) in list.iter().enumerate() {
+                    if declared.contains(name.as_str()) {
+                        continue;
+                    }
+                    let known = document.contracts.iter().map(|c| c.name.as_str());
+                    let help = self.suggest.help(name, known, "declare it under `contracts:`");
+                    self.problems.push(
+                        Problem::error(
+                            Code::ContractUnknown,
+                            format!("the contract `{}` is not declared", shown(name)),
+                        )
+                        .on(owner.clone().key(field).index(k), "not under `contracts:`")
+                        .help(help),
+                    );
                 }
             }
-            for contract in &document.contracts {
-                let Ok(file) = Pattern::parse(contract.file_path.as_str(), true) else { continue };
-                let may =
-                    renegotiates_of(document, task).any(|r| r.as_str() == contract.name.as_str());
-                let owned = self
-                    .claims
-                    .iter()
-                    .find(|c| c.task == n && c.role == Role::Write && c.target.overlaps(&file));
-                if let (false, Some(claim)) = (may, owned) {
-                    let span = task.files_write.get(claim.nth).map_or(task.id.span(), At::span);
+            let may = self.named(task, |t| &t.renegotiates, &defaults.renegotiates);
+            for (contract, file) in &files {
+                if may.contains(&contract.name) {
+                    continue;
+                }
+                let owned =
+                    paths[n].all().find(|(role, _, p)| *role != Role::Read && p.overlaps(file));
+                if let Some((role, nth, _)) = owned {
+                    let field = match role {
+                        Role::Append => "files_append",
+                        Role::Intent => "patch_intents",
+                        Role::Write | Role::Read => "files_write",
+                    };
                     self.problems.push(
                         Problem::error(
                             Code::ContractWrittenByTask,
-                            format!("`{id}` owns the contract `{}`", *contract.name),
+                            format!("`{id}` owns the contract `{}`", shown(&contract.name)),
                         )
-                        .at(Label::here(span, format!("covers {}", contract.file_path.as_str())))
+                        .on(
+                            Path::task(n).key(field).index(nth),
+                            format!("covers {}", contract.file_path),
+                        )
                         .help("name it under `renegotiates:`, or leave the file out")
-                        .of(&id, format!("tasks[{n}].files_write[{}]", claim.nth)),
+                        .of(&id),
                     );
                 }
             }

@@ -2,151 +2,197 @@
 
 mod conflicts;
 mod contracts;
+mod suggest;
 mod tasks;
+mod vacuous;
 
 use std::collections::HashMap;
 
-use crate::plan::config::Config;
-use crate::plan::conflict::{self, Claim};
-use crate::plan::diagnostic::{Code, Label, Problem, Span, closest};
-use crate::plan::pattern::Pattern;
-use crate::plan::schema::{Document, TaskSpec};
+use crate::plan::config::{Config, Forbidden};
+use crate::plan::conflict;
+use crate::plan::diagnostic::{Code, Label, Problem};
+use crate::plan::fix::{Claimed, cost_of};
+use crate::plan::place::Path;
+use crate::plan::schema::{Defaults, Document};
 use crate::plan::wave::Order;
-use crate::plan::yaml::At;
 use crate::plan::{Analysis, ConflictReport, Facts, Plan, Task, costs, risk};
 use crate::types::TaskId;
 
-pub use tasks::is_vacuous;
+use conflicts::Claims;
+use suggest::Suggest;
+use tasks::Paths;
+pub(super) use tasks::bad_path;
+pub use vacuous::is_vacuous;
 
 /// Checks `document` against `facts` and `config`; every problem is found, not the first.
 pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {
-    let mut checker = Checker { document, facts, config, problems: Vec::new(), claims: Vec::new() };
-    let (mut analysis, plan) = checker.run();
+    let (mut analysis, plan) = Checker::new(document, facts, config).run();
     analysis.plan = analysis.valid().then_some(plan);
     analysis
 }
 
 /// The plan that `document` says, whether it is valid or not: for a run that was checked when it was made.
 pub fn resolve(document: &Document, facts: &Facts, config: &Config) -> Plan {
-    Checker { document, facts, config, problems: Vec::new(), claims: Vec::new() }.run().1
+    Checker::new(document, facts, config).run().1
+}
+
+/// The order of a document's tasks, what each costs, and what finds their conflicts in any order; `None` when ids or
+/// dependencies are wrong.
+pub(super) fn claims<'a>(
+    document: &'a Document,
+    facts: &'a Facts,
+    config: &'a Config,
+) -> Option<Claimed<'a>> {
+    let mut checker = Checker::new(document, facts, config);
+    let ids = checker.ids();
+    let order = Order::new(checker.dependencies(&ids));
+    checker.cycles(&order, &ids);
+    if !checker.problems.is_empty() {
+        return None;
+    }
+    let tasks = document.tasks.iter().zip(&ids).enumerate();
+    let paths: Vec<Paths> = tasks.map(|(n, (spec, id))| checker.paths(n, spec, id)).collect();
+    let find = move |order: &Order| {
+        let claims = Claims::of(&paths, facts, document);
+        conflict::find(order, &claims.files(), &claims.resources())
+    };
+    Some((order, cost_of(document), Box::new(find)))
 }
 
 struct Checker<'a> {
     document: &'a Document,
     facts: &'a Facts,
     config: &'a Config,
+    forbidden: Forbidden,
+    defaults: Defaults,
+    /// The tasks by id; of two with the same id the later.
+    index: HashMap<&'a str, usize>,
+    suggest: Suggest,
     problems: Vec<Problem>,
-    claims: Vec<Claim<Pattern>>,
 }
 
-impl Checker<'_> {
-    fn run(&mut self) -> (Analysis, Plan) {
+impl<'a> Checker<'a> {
+    fn new(document: &'a Document, facts: &'a Facts, config: &'a Config) -> Checker<'a> {
+        Checker {
+            document,
+            facts,
+            config,
+            forbidden: config.boundaries.forbidden(),
+            defaults: document.defaults.clone().unwrap_or_default(),
+            index: document.tasks.iter().enumerate().map(|(n, t)| (t.id.as_str(), n)).collect(),
+            suggest: Suggest::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> (Analysis, Plan) {
         let document = self.document;
-        if let Some(version) = document.version.as_ref().filter(|v| ***v != 1) {
-            self.problems.push(
-                Problem::error(
-                    Code::WrongType,
-                    format!("version {} of tasks.yaml is not known", **version),
-                )
-                .at(Label::here(version.span(), "1 is the only one")),
-            );
-        }
-        if document.tasks.is_empty() {
-            self.problems.push(
-                Problem::error(Code::MissingField, "the plan has no task")
-                    .at(Label::here(Span::START, ""))
-                    .help("add at least one entry under `tasks:`"),
-            );
-        }
+        self.whole();
         let ids = self.ids();
-        let dependencies = self.dependencies(&ids);
-        let order = Order::new(dependencies.clone());
+        let order = Order::new(self.dependencies(&ids));
         self.cycles(&order, &ids);
-        let defaults = document.defaults.clone().unwrap_or_default();
-        let tasks: Vec<Task> = document
-            .tasks
-            .iter()
-            .enumerate()
-            .map(|(n, spec)| self.task(n, spec, &ids[n], &defaults))
-            .collect();
-        let contracts = self.contracts();
-        let found = conflict::find(&order, &self.claims, &self.resources());
+        let mut paths: Vec<Paths> = Vec::with_capacity(document.tasks.len());
+        for (n, (spec, id)) in document.tasks.iter().zip(&ids).enumerate() {
+            paths.push(self.paths(n, spec, id));
+        }
+        let contracts = self.contracts(&paths);
+        let claims = Claims::of(&paths, self.facts, document);
+        let found = conflict::find(&order, &claims.files(), &claims.resources());
+        let mut tasks: Vec<Task> = Vec::with_capacity(document.tasks.len());
+        for (n, (spec, id)) in document.tasks.iter().zip(&ids).enumerate() {
+            tasks.push(self.task(n, spec, id));
+        }
         let cost = costs(tasks.iter().map(|t| t.estimate_ms));
-        let heads = order.heads(&cost);
-        let tails = order.tails(&cost);
-        let mut conflicts = Vec::with_capacity(found.listed.len());
-        for c in &found.listed {
-            let [a, b] = [c.sides[0].0, c.sides[1].0];
-            // The edge that lengthens the longest path least; then the later task waits.
-            let b_waits = heads[a].saturating_add(tails[b]) <= heads[b].saturating_add(tails[a]);
-            let (waiting, first) = if b_waits { (b, a) } else { (a, b) };
-            let fix = (ids[waiting].clone(), ids[first].clone());
-            let tasks = [ids[a].clone(), ids[b].clone()];
-            self.problems.push(self.conflict_problem(c, &fix));
-            conflicts.push(ConflictReport { kind: c.code, target: c.target.clone(), tasks, fix });
+        self.estimates(&tasks);
+        let conflicts = self.conflicts(&found, &order, &cost, &ids, &paths);
+        for (task, paths) in tasks.iter_mut().zip(paths) {
+            (task.files_write, task.files_append) = paths.into_owned();
         }
         let waves = order.waves();
         if waves.len() == tasks.len() && tasks.len() > 2 {
             self.problems.push(
-                Problem::warning(Code::SingleWaveSerial, "every task waits for the one before it")
-                    .at(Label::here(Span::START, "nothing here can run in parallel"))
-                    .help("drop the `depends_on` that no file or contract asks for"),
+                Problem::warning(
+                    Code::SingleWaveSerial,
+                    format!("each of the {} tasks waits for the one before it", tasks.len()),
+                )
+                .help("nothing runs in parallel; drop the `depends_on` that no file or contract asks for"),
             );
         }
         let name = |n: &usize| ids[*n].clone();
         let waves: Vec<Vec<TaskId>> = waves.iter().map(|w| w.iter().map(name).collect()).collect();
         let critical_path = order.critical_path(&cost).iter().map(name).collect();
-        let risk = match self.config.risk_rules() {
-            Ok(rules) => Some(risk::assess(&tasks, document.contracts.len(), &rules)),
-            Err(problem) => {
-                self.problems.push(*problem);
-                None
-            }
-        };
+        let rules = self.config.risk_rules();
+        let risk = risk::assess(&tasks, document.contracts.len(), &rules);
         let (incremental, final_checks) = self.integration();
-        let request = document.request.clone().unwrap_or_default();
-        let base = document.base.as_ref().map(|b| (**b).clone());
-        let plan = Plan::new(request, base, tasks, dependencies, incremental, final_checks);
-        let mut problems = std::mem::take(&mut self.problems);
-        problems.sort_by_key(|p| p.labels.first().map_or(0, |l| l.span.offset));
+        let plan = Plan::new(
+            document.request.clone().unwrap_or_default(),
+            document.base.clone(),
+            tasks,
+            order,
+            incremental,
+            final_checks,
+        );
         let analysis = Analysis {
             tasks: document.tasks.len(),
-            problems,
+            problems: self.problems,
             conflicts,
             conflict_count: found.count,
             waves,
             critical_path,
-            risk,
+            risk: Some(risk),
             contracts,
             plan: None,
         };
         (analysis, plan)
     }
 
+    fn whole(&mut self) {
+        if let Some(version) = self.document.version.filter(|v| *v != 1) {
+            self.problems.push(
+                Problem::error(
+                    Code::WrongType,
+                    format!("version {version} of tasks.yaml is not known"),
+                )
+                .on(Path::of("version"), "1 is the only one"),
+            );
+        }
+        if self.document.tasks.is_empty() {
+            self.problems.push(
+                Problem::error(Code::MissingField, "the plan has no task")
+                    .on(Path::of("tasks"), "empty")
+                    .help("add at least one entry under `tasks:`"),
+            );
+        }
+    }
+
     /// The ids, one for every task; a bad one is reported and stands in by its place.
     fn ids(&mut self) -> Vec<TaskId> {
-        let mut seen: HashMap<&str, Span> = HashMap::new();
-        let mut ids = Vec::new();
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(self.document.tasks.len());
+        let mut ids = Vec::with_capacity(self.document.tasks.len());
         for (n, task) in self.document.tasks.iter().enumerate() {
             let text = task.id.as_str();
+            let path = || Path::task(n).key("id");
             let parsed = TaskId::parse(text);
             if parsed.is_none() {
                 self.problems.push(
-                    Problem::error(Code::InvalidId, format!("`{text}` is not a task id"))
-                        .at(Label::here(
-                            task.id.span(),
-                            "lower-case letters, digits and dashes, at most 63",
-                        ))
+                    Problem::error(Code::InvalidId, format!("`{}` is not a task id", shown(text)))
+                        .on(path(), "lower-case letters, digits and dashes, at most 63")
                         .help("ids become names of branches, directories and tmux sessions"),
                 );
             }
-            if let Some(first) = seen.insert(text, task.id.span()) {
-                self.problems.push(
-                    Problem::error(Code::DuplicateId, format!("two tasks are called `{text}`"))
-                        .at(Label::here(task.id.span(), "the second one"))
-                        .at(Label::here(first, "the first one"))
-                        .help("give one of them another id"),
-                );
+            match first.get(text) {
+                Some(first) => self.problems.push(
+                    Problem::error(
+                        Code::DuplicateId,
+                        format!("two tasks are called `{}`", shown(text)),
+                    )
+                    .on(path(), "the second one")
+                    .at(Label::on(Path::task(*first).key("id"), "the first one"))
+                    .help("give one of them another id"),
+                ),
+                None => {
+                    first.insert(text, n);
+                }
             }
             let stand_in = || TaskId::parse(&format!("task-{n}"));
             if let Some(id) = parsed.or_else(stand_in) {
@@ -157,38 +203,34 @@ impl Checker<'_> {
     }
 
     fn dependencies(&mut self, ids: &[TaskId]) -> Vec<Vec<usize>> {
-        let index: HashMap<&str, usize> =
-            self.document.tasks.iter().enumerate().map(|(n, t)| (t.id.as_str(), n)).collect();
         let mut out = Vec::with_capacity(ids.len());
         for (n, task) in self.document.tasks.iter().enumerate() {
-            let mut list = Vec::new();
+            let mut list = Vec::with_capacity(task.depends_on.len());
             for (k, name) in task.depends_on.iter().enumerate() {
-                let path = format!("tasks[{n}].depends_on[{k}]");
-                match index.get(name.as_str()) {
+                let name = name.as_str();
+                let path = || Path::task(n).key("depends_on").index(k);
+                match self.index.get(name) {
                     Some(&d) if d == n => self.problems.push(
                         Problem::error(
                             Code::SelfDependency,
-                            format!("`{}` depends on itself", **name),
+                            format!("`{}` depends on itself", shown(name)),
                         )
-                        .at(Label::here(name.span(), "its own id"))
+                        .on(path(), "its own id")
                         .help("remove this entry")
-                        .of(&ids[n], path),
+                        .of(&ids[n]),
                     ),
                     Some(&d) => list.push(d),
                     None => {
                         let known = self.document.tasks.iter().map(|t| t.id.as_str());
-                        let help = closest(name, known)
-                            .map_or("no task has this id".to_owned(), |k| {
-                                format!("did you mean `{k}`?")
-                            });
+                        let help = self.suggest.help(name, known, "no task has this id");
                         self.problems.push(
                             Problem::error(
                                 Code::UnknownDependency,
-                                format!("there is no task `{}`", **name),
+                                format!("there is no task `{}`", shown(name)),
                             )
-                            .at(Label::here(name.span(), "not the id of a task"))
+                            .on(path(), "not the id of a task")
                             .help(help)
-                            .of(&ids[n], path),
+                            .of(&ids[n]),
                         );
                     }
                 }
@@ -209,33 +251,66 @@ impl Checker<'_> {
             .help("remove one of these dependencies");
             for pair in way.windows(2) {
                 let (from, to) = (&self.document.tasks[pair[0]], &self.document.tasks[pair[1]]);
-                if let Some(edge) = from.depends_on.iter().find(|d| d.as_str() == to.id.as_str()) {
+                let edge = from.depends_on.iter().position(|d| d == &to.id);
+                if let Some(k) = edge {
                     let text = format!("`{}` waits for `{}`", from.id.as_str(), to.id.as_str());
-                    problem = problem.at(Label::here(edge.span(), text));
+                    problem =
+                        problem.at(Label::on(Path::task(pair[0]).key("depends_on").index(k), text));
                 }
             }
             if let Some(&first) = way.first() {
-                problem = problem.of(&ids[first], format!("tasks[{first}].depends_on"));
+                problem = problem.of(&ids[first]).within(Path::task(first).key("depends_on"));
             }
             self.problems.push(problem);
         }
     }
+
+    /// One warning for the whole plan: only the critical path and what is worked out from it suffers.
+    fn estimates(&mut self, tasks: &[Task]) {
+        let missing: Vec<usize> =
+            (0..tasks.len()).filter(|n| tasks[*n].estimate_ms.is_none()).collect();
+        let Some(&first) = missing.first() else { return };
+        let (message, help) = if missing.len() == tasks.len() {
+            (
+                "no task has an estimate".to_owned(),
+                "each counts as 1; add `estimate: 10m` for a true critical path",
+            )
+        } else {
+            let message = format!("{} of {} tasks have no estimate", missing.len(), tasks.len());
+            (message, "each of these counts as the mean of the others; add `estimate: 10m`")
+        };
+        let problem = Problem::warning(Code::NoEstimate, message).help(help);
+        self.problems.push(if missing.len() == tasks.len() {
+            problem
+        } else {
+            problem.on(Path::task(first).key("id"), "this one, for example")
+        });
+    }
+
+    fn conflicts(
+        &mut self,
+        found: &conflict::Found,
+        order: &Order,
+        cost: &[u64],
+        ids: &[TaskId],
+        paths: &[Paths],
+    ) -> Vec<ConflictReport> {
+        let (heads, tails) = (order.heads(cost), order.tails(cost));
+        let mut out = Vec::with_capacity(found.listed.len());
+        for c in &found.listed {
+            let [a, b] = [c.sides[0].0, c.sides[1].0];
+            let (waiting, first) = order.gentler(a, b, &heads, &tails);
+            let fix = (ids[waiting].clone(), ids[first].clone());
+            let tasks = [ids[a].clone(), ids[b].clone()];
+            self.problems.push(self.conflict_problem(c, &fix, paths));
+            out.push(ConflictReport { kind: c.code, target: c.target.clone(), tasks, fix });
+        }
+        out
+    }
 }
 
-/// The contracts of a task, its own or the defaults'.
-fn contracts_of<'a>(
-    document: &'a Document,
-    task: &'a TaskSpec,
-) -> std::slice::Iter<'a, At<String>> {
-    let defaults = document.defaults.as_ref().map_or(&[][..], |d| &d.contracts);
-    if task.contracts.is_empty() { defaults.iter() } else { task.contracts.iter() }
-}
-
-/// The contracts that a task may change, its own or the defaults'.
-fn renegotiates_of<'a>(
-    document: &'a Document,
-    task: &'a TaskSpec,
-) -> std::slice::Iter<'a, At<String>> {
-    let defaults = document.defaults.as_ref().map_or(&[][..], |d| &d.renegotiates);
-    if task.renegotiates.is_empty() { defaults.iter() } else { task.renegotiates.iter() }
+/// Text from the plan as it may stand in a message: short, on one line.
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(80).collect();
+    short.escape_debug().to_string()
 }

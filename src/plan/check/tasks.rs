@@ -1,243 +1,353 @@
 //! The checks of one task: its paths, its verification, what it resolves to.
 
-use super::Checker;
-use crate::plan::conflict::{Claim, Role};
-use crate::plan::diagnostic::{Code, Label, Problem, Span};
-use crate::plan::pattern::{Pattern, PatternError, is_below};
-use crate::plan::schema::{CheckSpec, Defaults, TaskSpec};
-use crate::plan::yaml::At;
+use super::{Checker, shown, vacuous::is_vacuous};
+use crate::plan::config::AGENTS;
+use crate::plan::conflict::Role;
+use crate::plan::diagnostic::{Code, Label, Problem};
+use crate::plan::pattern::{Pattern, PatternError};
+use crate::plan::place::Path;
+use crate::plan::schema::{CheckSpec, TaskSpec};
 use crate::plan::{
     Check, DEFAULT_ATTEMPTS, DEFAULT_CHECK_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, Task, Work,
 };
 use crate::types::TaskId;
 
+/// The paths of one task that could be read, each with its place in its list.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    write: Vec<(usize, Pattern)>,
+    read: Vec<(usize, Pattern)>,
+    append: Vec<(usize, Pattern)>,
+    intents: Vec<(usize, Pattern)>,
+}
+
+impl Paths {
+    fn list(&self, role: Role) -> &[(usize, Pattern)] {
+        match role {
+            Role::Write => &self.write,
+            Role::Read => &self.read,
+            Role::Append => &self.append,
+            Role::Intent => &self.intents,
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (Role, usize, &Pattern)> {
+        [Role::Write, Role::Read, Role::Append, Role::Intent].into_iter().flat_map(|role| {
+            self.list(role).iter().map(move |(nth, pattern)| (role, *nth, pattern))
+        })
+    }
+
+    pub(super) fn get(&self, role: Role, nth: usize) -> Option<&Pattern> {
+        self.list(role).iter().find(|(n, _)| *n == nth).map(|(_, pattern)| pattern)
+    }
+
+    /// What it may write, and to what it may append.
+    pub(super) fn into_owned(self) -> (Vec<Pattern>, Vec<Pattern>) {
+        let bare = |list: Vec<(usize, Pattern)>| list.into_iter().map(|(_, p)| p).collect();
+        (bare(self.write), bare(self.append))
+    }
+}
+
 impl Checker<'_> {
-    pub(super) fn task(
-        &mut self,
-        n: usize,
-        spec: &TaskSpec,
-        id: &TaskId,
-        defaults: &Defaults,
-    ) -> Task {
-        let files_write = self.patterns(n, id, "files_write", &spec.files_write, Role::Write);
-        self.patterns(n, id, "files_read", &spec.files_read, Role::Read);
-        let files_append = self.patterns(n, id, "files_append", &spec.files_append, Role::Append);
-        for (k, pattern) in files_write.iter().enumerate() {
-            let Some(at) = spec.files_write.get(k) else { continue };
-            if pattern.is_broad() {
-                self.problems.push(
-                    Problem::warning(
-                        Code::BroadGlob,
-                        format!("`{pattern}` owns files all over the tree"),
-                    )
-                    .at(Label::here(at.span(), "conflicts with nearly every other task"))
-                    .help("name the directory that the task works in"),
-                );
+    pub(super) fn paths(&mut self, n: usize, spec: &TaskSpec, id: &TaskId) -> Paths {
+        let mut paths = Paths::default();
+        let lists = [
+            ("files_write", &spec.files_write, Role::Write),
+            ("files_read", &spec.files_read, Role::Read),
+            ("files_append", &spec.files_append, Role::Append),
+        ];
+        for (field, list, role) in lists {
+            let mut out = Vec::with_capacity(list.len());
+            for (nth, raw) in list.iter().enumerate() {
+                let path = || Path::task(n).key(field).index(nth);
+                if let Some(pattern) = self.pattern(raw, role, id, &path) {
+                    out.push((nth, pattern));
+                }
+            }
+            match role {
+                Role::Write => paths.write = out,
+                Role::Read => paths.read = out,
+                Role::Append | Role::Intent => paths.append = out,
             }
         }
-        let intents = if spec.patch_intents.is_empty() {
-            &defaults.patch_intents
-        } else {
-            &spec.patch_intents
+        let own = !spec.patch_intents.is_empty();
+        let owner = if own { Path::task(n) } else { Path::of("defaults") };
+        let files: Vec<String> =
+            if own { &spec.patch_intents } else { &self.defaults.patch_intents }
+                .iter()
+                .map(|intent| intent.file.clone())
+                .collect();
+        for (nth, file) in files.iter().enumerate() {
+            let path = || owner.clone().key("patch_intents").index(nth).key("file");
+            if let Some(pattern) = self.pattern(file, Role::Intent, id, &path) {
+                paths.intents.push((nth, pattern));
+            }
+        }
+        paths
+    }
+
+    /// Reads one path; what is wrong with it is reported.
+    fn pattern(
+        &mut self,
+        raw: &str,
+        role: Role,
+        id: &TaskId,
+        path: &dyn Fn() -> Path,
+    ) -> Option<Pattern> {
+        let literal = role == Role::Intent || self.facts.existing.contains(raw);
+        let pattern = match Pattern::parse(raw, literal) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                self.problems.push(bad_path(raw, &error, path()).of(id));
+                return None;
+            }
         };
-        let specs =
-            if spec.verification.is_empty() { &defaults.verification } else { &spec.verification };
-        let verification = self.checks(specs, &format!("tasks[{n}].verification"));
-        self.verification(n, spec, id, specs);
+        let outward = self.facts.outward_links.iter().find(|link| pattern.is_below(link));
+        if let Some(link) = outward {
+            self.problems.push(
+                Problem::error(
+                    Code::PathEscapesRepo,
+                    format!("`{}` leaves the repository", shown(pattern.as_str())),
+                )
+                .on(path(), format!("`{link}` is a symbolic link to outside"))
+                .help("name the files by a path inside the repository")
+                .of(id),
+            );
+        }
+        if role == Role::Read {
+            return Some(pattern);
+        }
+        if let Some(rule) = self.forbidden.rule(pattern.as_str()) {
+            self.problems.push(
+                Problem::error(
+                    Code::WriteForbidden,
+                    format!("no task may write `{}`", shown(pattern.as_str())),
+                )
+                .on(path(), format!("falls under `{rule}`"))
+                .help("lockfiles are changed by the engine only; other rules stand under `boundaries` in slimductor.yaml")
+                .of(id),
+            );
+        }
+        if role == Role::Write && pattern.is_broad() {
+            self.problems.push(
+                Problem::warning(
+                    Code::BroadGlob,
+                    format!("`{pattern}` owns files all over the tree"),
+                )
+                .on(path(), "conflicts with nearly every other task")
+                .help("name the directory that the task works in")
+                .of(id),
+            );
+        }
+        Some(pattern)
+    }
+
+    pub(super) fn task(&mut self, n: usize, spec: &TaskSpec, id: &TaskId) -> Task {
+        let own = !spec.verification.is_empty();
+        let owner = || if own { Path::task(n) } else { Path::of("defaults") };
+        let inherited = std::mem::take(&mut self.defaults.verification);
+        let specs = if own { &spec.verification } else { &inherited };
+        // What is wrong with an inherited check is said once.
+        let verification = self.checks(specs, &|| owner().key("verification"), own || n == 0);
+        self.verification(n, id, specs, own);
+        self.defaults.verification = inherited;
+        self.work(n, spec, id);
+        let defaults = &self.defaults;
         let run =
             spec.run.as_ref().or_else(|| defaults.run.as_ref().filter(|_| spec.agent.is_none()));
-        if let (Some(run), Some(agent)) = (&spec.run, &spec.agent) {
-            self.problems.push(
-                Problem::error(Code::WrongType, "a task has either `run` or `agent`, not both")
-                    .at(Label::here(agent.span(), "this agent would have nothing to do"))
-                    .at(Label::here(run.span(), "this command is the work"))
-                    .help("remove one of them")
-                    .of(id, format!("tasks[{n}].agent")),
-            );
-        }
-        if let Some(run) = spec.run.as_ref().filter(|r| r.contains('\0')) {
-            self.problems.push(nul(run));
-        }
-        if let Some(run) = spec.run.as_ref().filter(|r| r.trim().is_empty()) {
-            self.problems.push(
-                Problem::error(Code::MissingField, "`run` is empty")
-                    .at(Label::here(run.span(), "no command")),
-            );
-        }
-        let agent = spec.agent.as_ref().or(defaults.agent.as_ref()).map(|a| (**a).clone());
+        let agent = spec.agent.clone().or_else(|| defaults.agent.clone());
+        let intents = if spec.patch_intents.is_empty() {
+            defaults.patch_intents.len()
+        } else {
+            spec.patch_intents.len()
+        };
         let deps = spec.deps_required.as_ref().or(defaults.deps_required.as_ref());
-        let attempts = spec.max_attempts.as_ref().or(defaults.max_attempts.as_ref());
-        if let Some(zero) = attempts.filter(|a| ***a == 0) {
-            self.problems.push(
-                Problem::error(Code::WrongType, "max_attempts is 0")
-                    .at(Label::here(zero.span(), "at least 1"))
-                    .of(id, format!("tasks[{n}].max_attempts")),
-            );
-        }
         let mut env = defaults.env.clone();
         env.extend(spec.env.clone());
+        let flag = |own: Option<bool>, inherited: Option<bool>| own.or(inherited).unwrap_or(false);
         Task {
             id: id.clone(),
             description: spec.description.clone(),
             prompt: spec.prompt.clone().or_else(|| defaults.prompt.clone()),
-            work: run.map_or(Work::Agent(agent), |r| Work::Command((**r).clone())),
-            files_write,
-            files_append,
+            work: run.map_or(Work::Agent(agent), |r| Work::Command(r.clone())),
+            files_write: Vec::new(),
+            files_append: Vec::new(),
             verification,
-            allow_large_changes: spec
-                .allow_large_changes
-                .or(defaults.allow_large_changes)
-                .unwrap_or(false),
-            expects_no_changes: spec
-                .expects_no_changes
-                .or(defaults.expects_no_changes)
-                .unwrap_or(false),
+            allow_large_changes: flag(spec.allow_large_changes, defaults.allow_large_changes),
+            expects_no_changes: flag(spec.expects_no_changes, defaults.expects_no_changes),
             timeout_ms: spec.timeout.or(defaults.timeout).map_or(DEFAULT_TIMEOUT_MS, |l| l.millis),
-            max_attempts: attempts.map_or(DEFAULT_ATTEMPTS, |a| **a),
+            max_attempts: spec.max_attempts.or(defaults.max_attempts).unwrap_or(DEFAULT_ATTEMPTS),
             priority: spec.priority.or(defaults.priority).unwrap_or(0),
             estimate_ms: spec.estimate.or(defaults.estimate).map(|l| l.millis),
             env,
-            patch_intents: intents.len(),
+            patch_intents: intents,
             runtime_dependencies: deps.map_or(0, |d| d.runtime.len()),
         }
     }
 
-    /// Reads a list of paths; what is wrong with one is reported and the one left out.
-    pub(super) fn patterns(
-        &mut self,
-        n: usize,
-        id: &TaskId,
-        field: &str,
-        list: &[At<String>],
-        role: Role,
-    ) -> Vec<Pattern> {
-        let mut out = Vec::new();
-        for (nth, raw) in list.iter().enumerate() {
-            let path = format!("tasks[{n}].{field}[{nth}]");
-            match Pattern::parse(raw, self.facts.existing.contains(raw.as_str())) {
-                Ok(pattern) => {
-                    let fixed = pattern.as_str();
-                    let outward = |link: &&String| fixed == link.as_str() || is_below(fixed, link);
-                    if let Some(link) = self.facts.outward_links.iter().find(outward) {
-                        self.problems.push(
-                            Problem::error(
-                                Code::PathEscapesRepo,
-                                format!("`{fixed}` leaves the repository"),
-                            )
-                            .at(Label::here(
-                                raw.span(),
-                                format!("`{link}` is a symbolic link to outside"),
-                            ))
-                            .of(id, path.clone()),
-                        );
-                    }
-                    if role == Role::Write
-                        && let Some(rule) = self.config.boundaries.forbids(fixed)
-                    {
-                        self.problems.push(
-                            Problem::error(Code::WriteForbidden, format!("no task may write `{fixed}`"))
-                                .at(Label::here(raw.span(), format!("falls under `{rule}`")))
-                                .help("lockfiles are changed by the engine only; other rules stand under `boundaries` in slimductor.yaml")
-                                .of(id, path),
-                        );
-                    }
-                    self.claims.push(Claim { task: n, role, nth, target: pattern.clone() });
-                    out.push(pattern);
-                }
-                Err(error) => self.problems.push(bad_path(raw, &error).of(id, path)),
+    /// Who or what does the work.
+    fn work(&mut self, n: usize, spec: &TaskSpec, id: &TaskId) {
+        let path = |field| Path::task(n).key(field);
+        if spec.run.is_some() && spec.agent.is_some() {
+            self.problems.push(
+                Problem::error(Code::WrongType, "a task has either `run` or `agent`, not both")
+                    .on(path("agent"), "this agent would have nothing to do")
+                    .at(Label::on(path("run"), "this command is the work"))
+                    .help("remove one of them")
+                    .of(id),
+            );
+        }
+        if let Some(run) = &spec.run {
+            if run.contains('\0') {
+                self.problems.push(nul(path("run")).of(id));
+            }
+            if run.trim().is_empty() {
+                self.problems.push(
+                    Problem::error(Code::MissingField, "`run` is empty")
+                        .on(path("run"), "no command")
+                        .help("give it a command, or leave `run` out and name an agent")
+                        .of(id),
+                );
             }
         }
-        out
+        let (agent, place) = match (&spec.agent, n) {
+            (Some(agent), _) => (Some(agent.clone()), path("agent")),
+            (None, 0) => (self.defaults.agent.clone(), Path::of("defaults").key("agent")),
+            (None, _) => (None, path("agent")),
+        };
+        if let Some(agent) = agent
+            && !AGENTS.contains(&agent.as_str())
+            && !self.config.agents.contains_key(&agent)
+        {
+            let known: Vec<&str> =
+                AGENTS.into_iter().chain(self.config.agents.keys().map(String::as_str)).collect();
+            let otherwise = format!("known here: {}", known.join(", "));
+            let help = self.suggest.help(&agent, known.into_iter(), &otherwise);
+            self.problems.push(
+                Problem::error(
+                    Code::UnknownAgent,
+                    format!("there is no agent `{}`", shown(&agent)),
+                )
+                .on(place, "neither built in nor under `agents` in slimductor.yaml")
+                .help(help),
+            );
+        }
+        let zero = |attempts: Option<u32>| attempts == Some(0);
+        let place = match (zero(spec.max_attempts), zero(self.defaults.max_attempts), n) {
+            (true, _, _) => path("max_attempts"),
+            (false, true, 0) => Path::of("defaults").key("max_attempts"),
+            (false, _, _) => return,
+        };
+        self.problems.push(
+            Problem::error(Code::WrongType, "max_attempts is 0")
+                .on(place, "at least 1")
+                .help("leave it out for 3 attempts"),
+        );
     }
 
-    pub(super) fn verification(
-        &mut self,
-        n: usize,
-        spec: &TaskSpec,
-        id: &TaskId,
-        checks: &[CheckSpec],
-    ) {
-        let path = format!("tasks[{n}].verification");
+    fn verification(&mut self, n: usize, id: &TaskId, checks: &[CheckSpec], own: bool) {
+        let path = Path::task(n).key("verification");
         if checks.is_empty() {
             self.problems.push(
                 Problem::error(Code::NoVerification, format!("`{id}` has no verification"))
-                    .at(Label::here(spec.id.span(), "nothing would prove this task done"))
+                    .at(Label::on(Path::task(n).key("id"), "nothing would prove this task done"))
                     .help("add `verification:` with at least one command that fails when the work is wrong")
-                    .of(id, path),
+                    .within(path)
+                    .of(id),
             );
             return;
         }
         let mut required = checks.iter().filter(|c| c.required.unwrap_or(true)).peekable();
         if required.peek().is_none() || required.all(|c| is_vacuous(&c.command)) {
-            let label = checks.first().map_or(Span::START, |c| c.command.span());
+            let owner = if own { Path::task(n) } else { Path::of("defaults") };
             self.problems.push(
                 Problem::error(
                     Code::VacuousVerification,
                     format!("the verification of `{id}` can only pass"),
                 )
-                .at(Label::here(label, "proves nothing"))
+                .at(Label::on(owner.key("verification").index(0).key("command"), "proves nothing"))
                 .help("add a required command that fails when the work is wrong")
-                .of(id, path),
+                .within(path)
+                .of(id),
             );
         }
     }
 
-    pub(super) fn checks(&mut self, specs: &[CheckSpec], path: &str) -> Vec<Check> {
-        let mut out = Vec::new();
+    /// Reads a list of checks; with `report`, what is wrong with them is reported.
+    fn checks(&mut self, specs: &[CheckSpec], path: &dyn Fn() -> Path, report: bool) -> Vec<Check> {
+        let before = self.problems.len();
+        let mut out = Vec::with_capacity(specs.len());
         for (k, spec) in specs.iter().enumerate() {
             if spec.command.contains('\0') {
-                self.problems.push(nul(&spec.command));
+                self.problems.push(nul(path().index(k).key("command")));
             }
             if spec.command.trim().is_empty() {
                 self.problems.push(
-                    Problem::error(Code::MissingField, format!("{path}[{k}].command is empty"))
-                        .at(Label::here(spec.command.span(), "no command")),
+                    Problem::error(Code::MissingField, "a command is empty")
+                        .on(path().index(k).key("command"), "no command")
+                        .help("name what is to be run, or remove the entry"),
                 );
             }
             let mut paths = Vec::new();
-            for raw in &spec.paths {
-                match Pattern::parse(raw, self.facts.existing.contains(raw.as_str())) {
+            for (nth, raw) in spec.paths.iter().enumerate() {
+                match Pattern::parse(raw, self.facts.existing.contains(raw)) {
                     Ok(pattern) => paths.push(pattern),
-                    Err(error) => self.problems.push(bad_path(raw, &error)),
+                    Err(error) => {
+                        let place = path().index(k).key("paths").index(nth);
+                        self.problems.push(bad_path(raw, &error, place));
+                    }
                 }
             }
             out.push(Check {
-                command: (*spec.command).clone(),
+                command: spec.command.clone(),
                 kind: spec.kind,
                 required: spec.required.unwrap_or(true),
                 timeout_ms: spec.timeout.map_or(DEFAULT_CHECK_TIMEOUT_MS, |l| l.millis),
                 paths,
             });
         }
+        if !report {
+            self.problems.truncate(before);
+        }
         out
     }
 
+    /// The commands on the merged result: the plan's, else the configuration's.
     pub(super) fn integration(&mut self) -> (Vec<Check>, Vec<Check>) {
         let plan = self.document.integration.clone().unwrap_or_default();
-        let incremental = plan.incremental.or_else(|| self.config.integration.incremental.clone());
-        let final_ = plan.final_.or_else(|| self.config.integration.final_.clone());
-        (
-            self.checks(&incremental.unwrap_or_default(), "integration.incremental"),
-            self.checks(&final_.unwrap_or_default(), "integration.final"),
-        )
+        let set = &self.config.integration;
+        let lists = [
+            ("incremental", plan.incremental, set.incremental.clone()),
+            ("final", plan.final_, set.final_.clone()),
+        ];
+        let [incremental, final_] = lists.map(|(name, own, configured)| {
+            let path = || Path::of("integration").key(name);
+            // Those of the configuration were judged with it.
+            let report = own.is_some();
+            self.checks(&own.or(configured).unwrap_or_default(), &path, report)
+        });
+        (incremental, final_)
     }
 }
 
-fn nul(command: &At<String>) -> Problem {
+fn nul(path: Path) -> Problem {
     Problem::error(
         Code::WrongType,
         "a command holds a NUL character, which no program can be given",
     )
-    .at(Label::here(command.span(), "here"))
+    .on(path, "here")
     .help("take it out")
 }
 
-fn bad_path(raw: &At<String>, error: &PatternError) -> Problem {
-    let text = raw.as_str().escape_debug();
+/// What is wrong with a path of the plan.
+pub(in crate::plan) fn bad_path(raw: &str, error: &PatternError, path: Path) -> Problem {
+    let text = shown(raw);
     let (code, message, help) = match error {
-        PatternError::Empty => {
-            (Code::BadPattern, "an empty path".to_owned(), "name a file or directory")
-        }
+        PatternError::Empty => (
+            Code::BadPattern,
+            format!("`{text}` names nothing"),
+            "name a file or directory in the repository",
+        ),
         PatternError::Absolute => (
             Code::PathAbsolute,
             format!("`{text}` is absolute"),
@@ -257,32 +367,5 @@ fn bad_path(raw: &At<String>, error: &PatternError) -> Problem {
             "`\\` before a sign makes it a plain character",
         ),
     };
-    Problem::error(code, message).at(Label::here(raw.span(), "here")).help(help)
-}
-
-/// Whether a command can only pass.
-pub fn is_vacuous(command: &str) -> bool {
-    let command = command.trim();
-    for tail in ["|| true", "|| :", "|| exit 0", "; true", "; :", "; exit 0"] {
-        if command.ends_with(tail) {
-            return true;
-        }
-    }
-    if command.contains('|') && !command.contains("||") {
-        return false;
-    }
-    command.split("&&").flat_map(|part| part.split(';')).all(|part| {
-        let part = part.trim();
-        let Ok(words) = shell_words::split(part) else { return false };
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            [] | ["true" | ":" | "echo" | "ls" | "printf" | "pwd", ..] | ["exit", "0"] => true,
-            [python, "-c", code] if python.starts_with("python") => {
-                let one =
-                    |s: &str| s.trim().starts_with("import ") || s.trim().starts_with("from ");
-                code.split([';', '\n']).all(|s| s.trim().is_empty() || one(s))
-            }
-            _ => false,
-        }
-    })
+    Problem::error(code, message).on(path, "here").help(help)
 }

@@ -1,0 +1,3 @@
+//! What sessions and workers share beside a run: so far, messages. Works with no run and no daemon.
+
+pub mod mailbox;

@@ -1,0 +1,101 @@
+//! What no task may write: lockfiles and forbidden patterns, wherever in the tree. Knows paths, reads none.
+
+use std::collections::HashSet;
+
+use regex::Regex;
+
+use super::sections::Boundaries;
+use crate::plan::pattern::{Pattern, PatternError};
+
+/// The rules, ready for many questions.
+#[derive(Debug, Clone)]
+pub struct Forbidden {
+    lockfiles: HashSet<String>,
+    patterns: Vec<(String, Pattern)>,
+    /// Holds nowhere in a path that a pattern matches: asked first, for it answers in one pass.
+    unsuspicious: Option<Regex>,
+}
+
+impl Boundaries {
+    /// The rules of these boundaries; patterns that cannot be read were refused with the configuration.
+    pub fn forbidden(&self) -> Forbidden {
+        let read = |raw: &String| Some((raw.clone(), anywhere(raw).ok()?));
+        let patterns: Vec<(String, Pattern)> =
+            self.forbidden_patterns.iter().filter_map(read).collect();
+        // The longest part of each that stands for itself; a path without any of these matches none.
+        let needles: Option<Vec<String>> = patterns
+            .iter()
+            .map(|(raw, _)| {
+                let parts = raw.split(['*', '?', '[', ']', '{', '}', '\\', '/', ',']);
+                let special = raw.contains(['[', '{', '\\']);
+                let longest = parts.max_by_key(|p| p.len()).filter(|p| !p.is_empty() && !special);
+                longest.map(regex::escape)
+            })
+            .collect();
+        let unsuspicious = needles.and_then(|n| Regex::new(&n.join("|")).ok());
+        Forbidden { lockfiles: self.lockfiles.iter().cloned().collect(), patterns, unsuspicious }
+    }
+}
+
+/// A forbidden pattern as it is meant: without a `/` inside, it holds in every directory.
+pub(super) fn anywhere(raw: &str) -> Result<Pattern, PatternError> {
+    // `.git/` is in the built-in list for people to see; no path of a plan can lie there anyway.
+    let raw = if raw == ".git/" { ".git-/" } else { raw };
+    if raw.contains('/') && !raw.ends_with('/') {
+        Pattern::parse(raw, false)
+    } else {
+        Pattern::parse(&format!("**/{raw}"), false)
+    }
+}
+
+impl Forbidden {
+    /// The lockfile or forbidden pattern that `path` falls under.
+    pub fn rule(&self, path: &str) -> Option<&str> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if let Some(lock) = self.lockfiles.get(name) {
+            return Some(lock);
+        }
+        if !self.patterns.is_empty() && self.unsuspicious.as_ref().is_none_or(|r| r.is_match(path))
+        {
+            let hit = self.patterns.iter().find(|(_, pattern)| pattern.matches(path));
+            return hit.map(|(raw, _)| raw.as_str());
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forbidden_patterns_hold_anywhere_in_the_tree() {
+        let rules = Boundaries::default().forbidden();
+        for path in [
+            "Cargo.lock",
+            "pkg/a/go.sum",
+            "node_modules/x",
+            "web/node_modules/x/y.js",
+            "a/b.pyc",
+            ".env",
+            "a/x.generated.ts",
+            "static/app.min.js",
+        ] {
+            assert!(rules.rule(path).is_some(), "{path}");
+        }
+        for path in ["src/a.rs", "environment.py", "builder/x", ".envrc", "lock.rs", "build.rs"] {
+            assert!(rules.rule(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_ones_own_with_brackets_holds_as_well() {
+        let own = Boundaries {
+            forbidden_patterns: vec!["gen/{a,b}/*.rs".to_owned(), "[xy].lock".to_owned()],
+            ..Boundaries::default()
+        };
+        let rules = own.forbidden();
+        assert!(rules.rule("gen/b/x.rs").is_some() && rules.rule("d/y.lock").is_some());
+        assert!(rules.rule("gen/c/x.rs").is_none());
+    }
+}

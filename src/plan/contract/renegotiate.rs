@@ -1,0 +1,101 @@
+//! A new version of a contract: its header says how often, and from what. Writes no file.
+
+use super::{hash, header};
+use crate::types::sha256;
+
+/// A contract file with its new version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The file's new content.
+    pub text: String,
+    /// The version before.
+    pub from: String,
+    /// The version now.
+    pub to: String,
+    /// Which renegotiation it was, from 1.
+    pub count: u32,
+}
+
+/// Why there is no new version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The file has no header with a version.
+    NoVersion,
+    /// It was renegotiated as often as it may be.
+    TooOften {
+        /// How often it was.
+        count: u32,
+    },
+}
+
+/// Gives the contract in `text` a new version: a hash of its content and of the version before.
+pub fn renegotiate(file: &str, text: &str, most: u32) -> Result<Renewed, Refused> {
+    let header = header::read(file, text);
+    let (Some(version), Some((start, lead, end))) = (header.version, header.version_line) else {
+        return Err(Refused::NoVersion);
+    };
+    let count = header.renegotiation.unwrap_or(0);
+    if count >= most {
+        return Err(Refused::TooOften { count });
+    }
+    let count = count + 1;
+    let from = version.value;
+    let to: String =
+        sha256(format!("{}\n{from}", hash(text)).as_bytes()).chars().take(12).collect();
+    let line = format!("{lead}Version: {to} (renegotiated from {from})");
+    let which = |before: &str| format!("{before}Renegotiation: {count} of {most}");
+    let mut edits = match header.renegotiation_line {
+        Some((at, before, end_of_it)) => vec![(start, end, line), (at, end_of_it, which(&before))],
+        None => {
+            // The new line begins as the one above it, but for what opens the comment.
+            let opens = ["\"\"\"", "'''", "/*", "<!--"].iter().any(|s| lead.contains(s));
+            let lead = if opens { String::new() } else { lead };
+            let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+            vec![(start, end, format!("{line}{newline}{}", which(&lead)))]
+        }
+    };
+    edits.sort();
+    let mut out = String::with_capacity(text.len() + 80);
+    let mut at = 0;
+    for (from, to, new) in &edits {
+        out.push_str(text.get(at..*from).unwrap_or(""));
+        out.push_str(new);
+        at = *to;
+    }
+    out.push_str(text.get(at..).unwrap_or(""));
+    Ok(Renewed { text: out, from, to, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renegotiation_is_counted_and_names_the_version_before() {
+        let styles = [
+            ("a.py", "\"\"\"\nContract: A\nVersion: abc1234\n\"\"\"\nclass A: ...\n"),
+            ("a.ts", "/**\n * Contract: A\n * Version: abc1234\n * Generated: t\n */\n"),
+            ("a.go", "/* Contract: A\n   Version: abc1234 */\npackage a\n"),
+            ("A.java", "// Contract: A\r\n// Version: abc1234\r\n"),
+        ];
+        for (file, text) in styles {
+            let first = renegotiate(file, text, 2).unwrap();
+            assert_eq!((first.from.as_str(), first.count), ("abc1234", 1));
+            let header = header::read(file, &first.text);
+            assert_eq!(header.version.unwrap().value, first.to, "{}", first.text);
+            assert_eq!(header.renegotiation, Some(1), "{}", first.text);
+            assert!(first.text.contains("(renegotiated from abc1234)"), "{}", first.text);
+            assert_eq!(hash(text), hash(&first.text), "only the header changed: {}", first.text);
+            let second = renegotiate(file, &first.text, 2).unwrap();
+            assert_eq!((second.from, second.count), (first.to, 2));
+            assert_eq!(second.text.matches("Renegotiation:").count(), 1, "{}", second.text);
+            let refused = renegotiate(file, &second.text, 2).unwrap_err();
+            assert_eq!(refused, Refused::TooOften { count: 2 });
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_version_cannot_have_a_new_one() {
+        assert_eq!(renegotiate("a.py", "x = 1\n", 2), Err(Refused::NoVersion));
+    }
+}
