@@ -1,6 +1,6 @@
 //! The facts of the tree that a plan is checked against: links, contracts, lockfiles. Changes nothing, judges nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
@@ -9,6 +9,7 @@ use crate::plan::config::Config;
 use crate::plan::contract::{Lock, Pin};
 use crate::plan::environment::Environment;
 use crate::plan::schema::Document;
+use crate::plan::pattern::plain_parents;
 use crate::plan::{Facts, Pattern};
 
 /// What stands in the tree around a plan.
@@ -81,8 +82,7 @@ impl Surroundings<'_> {
             .flat_map(|t| t.files_write.iter().chain(&t.files_read).chain(&t.files_append));
         let inherited = document.defaults.iter().flat_map(|d| &d.patch_intents);
         let intents = document.tasks.iter().flat_map(|t| &t.patch_intents).chain(inherited);
-        let mut present: HashSet<String> = HashSet::new();
-        let mut absent: HashSet<String> = HashSet::new();
+        let mut known: HashMap<String, bool> = HashMap::new();
         for path in lists.chain(intents.map(|i| &i.file)) {
             let glob = path.contains(['*', '?', '[', '{', '\\']);
             if glob
@@ -93,27 +93,35 @@ impl Surroundings<'_> {
                 facts.existing.insert(path.clone());
             }
             // Only what lies on the way to a named path can lead out of the repository.
-            let Ok(pattern) = Pattern::parse(path, facts.existing.contains(path)) else { continue };
-            for part in pattern.fixed_parents() {
-                if present.contains(part) {
-                    continue;
-                }
+            if let Some(parents) = plain_parents(path) {
+                self.walk(parents, inside, facts, &mut known);
+            } else if let Ok(pattern) = Pattern::parse(path, facts.existing.contains(path)) {
+                self.walk(pattern.fixed_parents().into_iter(), inside, facts, &mut known);
+            }
+        }
+    }
+
+    /// Goes down `parts`, the outermost first, and takes up every link on the way. `known` is whether a part is there.
+    fn walk<'p>(
+        &self,
+        parts: impl Iterator<Item = &'p str>,
+        inside: &Path,
+        facts: &mut Facts,
+        known: &mut HashMap<String, bool>,
+    ) {
+        for part in parts {
+            match known.get(part) {
+                Some(true) => continue,
                 // What is not there cannot lead anywhere, nor can what would be below it.
-                if absent.contains(part) {
-                    break;
-                }
-                match self.root.join(part).symlink_metadata() {
-                    Ok(meta) => {
-                        present.insert(part.to_owned());
-                        if meta.is_symlink() {
-                            add_link(facts, self.root, inside, part);
-                        }
-                    }
-                    Err(_) => {
-                        absent.insert(part.to_owned());
-                        break;
-                    }
-                }
+                Some(false) => break,
+                None => {}
+            }
+            let meta = self.root.join(part).symlink_metadata();
+            known.insert(part.to_owned(), meta.is_ok());
+            match meta {
+                Ok(meta) if meta.is_symlink() => add_link(facts, self.root, inside, part),
+                Ok(_) => {}
+                Err(_) => break,
             }
         }
     }

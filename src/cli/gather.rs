@@ -106,7 +106,9 @@ fn read_plan(path: &Path, file: &Path) -> Result<Vec<u8>, Failure> {
         }
     };
     let opened = std::fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
+    // Room for all of it at once, as far as the file's length can be believed.
+    let length = opened.metadata().map_or(0, |m| m.len()).min(plan::yaml::MAX_INPUT as u64);
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     // One byte more than is allowed, whatever the file claims to be: a device has no length.
     let most = plan::yaml::MAX_INPUT as u64 + 1;
     opened.take(most).read_to_end(&mut bytes).map_err(failed)?;

@@ -59,8 +59,8 @@ pub struct Found {
 }
 
 /// Claims on one thing or on two overlapping things: every one of `left` meets every one of `right`.
-struct Meeting {
-    target: String,
+struct Meeting<'a> {
+    target: &'a str,
     files: bool,
     /// Sorted by topological position.
     left: Vec<Side>,
@@ -70,12 +70,11 @@ struct Meeting {
 
 /// Every conflict between `files` claims and between `resources` claims.
 pub fn find(order: &Order, files: &[Claim<&Pattern>], resources: &[Claim<&str>]) -> Found {
-    let mut meetings = file_meetings(files);
+    let mut meetings = file_meetings(order, files);
     let named = Groups::of(resources.iter().map(|claim| (claim.target, side(claim))));
     for (group, name) in named.names.iter().enumerate() {
-        if named.is_shared(group) {
-            let left = named.sides(group);
-            meetings.push(Meeting { target: (*name).to_owned(), files: false, left, right: None });
+        if let Some(left) = named.clashing(group, order) {
+            meetings.push(Meeting { target: name, files: false, left, right: None });
         }
     }
     for meeting in &mut meetings {
@@ -88,7 +87,7 @@ pub fn find(order: &Order, files: &[Claim<&Pattern>], resources: &[Claim<&str>])
         let all = || meeting.left.iter().chain(meeting.right.iter().flatten());
         all().any(|side| side.1 == Role::Write) && all().count() > 1
     });
-    meetings.sort_by(|a, b| a.target.cmp(&b.target).then(a.files.cmp(&b.files)));
+    meetings.sort_by(|a, b| a.target.cmp(b.target).then(a.files.cmp(&b.files)));
     for meeting in &mut meetings {
         let by_place = |c: &Side| (order.position[c.0], c.1, c.2);
         meeting.left.sort_unstable_by_key(by_place);
@@ -155,6 +154,18 @@ impl<'a> Groups<'a> {
         self.chain[self.last[group]].1.is_some()
     }
 
+    /// The claims of a name that more than one task has, when they may clash.
+    fn clashing(&self, group: usize, order: &Order) -> Option<Vec<Side>> {
+        let (last, before) = self.chain[self.last[group]];
+        let (first, others) = self.chain[before?];
+        // Most shared things are handed from one task to the next, and need no further thought.
+        let waits = |a: Side, b: Side| order.dependencies[a.0].binary_search(&b.0).is_ok();
+        if others.is_none() && (last.0 == first.0 || waits(last, first) || waits(first, last)) {
+            return None;
+        }
+        Some(self.sides(group))
+    }
+
     fn sides(&self, group: usize) -> Vec<Side> {
         let mut out = Vec::new();
         let mut at = Some(self.last[group]);
@@ -166,15 +177,15 @@ impl<'a> Groups<'a> {
     }
 }
 
-fn file_meetings(files: &[Claim<&Pattern>]) -> Vec<Meeting> {
+fn file_meetings<'a>(order: &Order, files: &[Claim<&'a Pattern>]) -> Vec<Meeting<'a>> {
     let literals = || files.iter().filter_map(|c| Some((c.target.literal()?, side(c))));
     let literal = Groups::of(literals());
     let mut meetings = Vec::new();
     // The groups of the directories on the way to a directory, found once for each directory.
     let mut above: HashMap<&str, Vec<usize>> = HashMap::new();
     for (group, path) in literal.names.iter().enumerate() {
-        if literal.is_shared(group) {
-            meetings.push(meeting(path, literal.sides(group), None));
+        if let Some(left) = literal.clashing(group, order) {
+            meetings.push(meeting(path, left, None));
         }
         // A directory overlaps what is under it.
         let Some(parent) = path.rfind('/').and_then(|at| path.get(..at)) else { continue };
@@ -191,8 +202,12 @@ fn file_meetings(files: &[Claim<&Pattern>]) -> Vec<Meeting> {
 }
 
 /// What globs meet: each other, and literal paths. Only what begins alike is compared.
-fn glob_meetings(files: &[Claim<&Pattern>], literal: &Groups<'_>, meetings: &mut Vec<Meeting>) {
-    let mut patterns: HashMap<&str, &Pattern> = HashMap::new();
+fn glob_meetings<'a>(
+    files: &[Claim<&'a Pattern>],
+    literal: &Groups<'a>,
+    meetings: &mut Vec<Meeting<'a>>,
+) {
+    let mut patterns: HashMap<&'a str, &'a Pattern> = HashMap::new();
     for claim in files.iter().filter(|c| c.target.is_glob()) {
         patterns.insert(claim.target.as_str(), claim.target);
     }
@@ -235,8 +250,8 @@ fn glob_meetings(files: &[Claim<&Pattern>], literal: &Groups<'_>, meetings: &mut
     }
 }
 
-fn meeting(target: &str, left: Vec<Side>, right: Option<Vec<Side>>) -> Meeting {
-    Meeting { target: target.to_owned(), files: true, left, right }
+fn meeting(target: &str, left: Vec<Side>, right: Option<Vec<Side>>) -> Meeting<'_> {
+    Meeting { target, files: true, left, right }
 }
 
 /// For every position its column in the block, or [`NONE`].
@@ -252,7 +267,7 @@ impl Columns {
 
 /// Goes through all pairs, asking reachability in blocks of columns: a full matrix of 100,000 tasks
 /// would take 1.25 GB, a block of 1,024 columns takes 13 MB.
-fn unordered_pairs(order: &Order, meetings: &[Meeting]) -> Found {
+fn unordered_pairs(order: &Order, meetings: &[Meeting<'_>]) -> Found {
     const BLOCK: usize = 1024;
     let n = order.position.len();
     let mut wanted: Vec<usize> = Vec::new();
@@ -356,7 +371,7 @@ fn scan(
     column: &Columns,
     early: &[Side],
     late: &[Side],
-    meeting: &Meeting,
+    meeting: &Meeting<'_>,
     ordered: &dyn Fn(usize, usize, usize) -> bool,
     found: &mut Found,
 ) {
@@ -372,7 +387,7 @@ fn scan(
             }
             found.count += 1;
             let sides = if a.0 < b.0 { [*a, *b] } else { [*b, *a] };
-            found.listed.push(Conflict { code, target: meeting.target.clone(), sides });
+            found.listed.push(Conflict { code, target: meeting.target.to_owned(), sides });
             if found.listed.len() >= 64 * LISTED {
                 found.settle();
             }

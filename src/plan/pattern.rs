@@ -204,6 +204,12 @@ pub fn is_below(path: &str, dir: &str) -> bool {
     path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// The directories and the file on the way to `raw`, the outermost first, when it is a plain path.
+pub fn plain_parents(raw: &str) -> Option<impl Iterator<Item = &str>> {
+    let cuts = || raw.match_indices('/').filter_map(|(at, _)| raw.get(..at)).chain([raw]);
+    is_plain(raw).then(cuts)
+}
+
 /// Whether `raw` is in normal form already, with nothing in it that has a meaning: nearly every path is.
 fn is_plain(raw: &str) -> bool {
     let sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');

@@ -1,5 +1,6 @@
 //! How much a plan could hurt: points by the table in tasks-yaml.md, and the level that follows.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,9 +60,7 @@ pub struct Risk {
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// First match counts, per path in files_write.
-    sensitive: Vec<(Regex, u64)>,
-    /// All of them in one: most paths match none, and are asked once.
-    any: Option<Regex>,
+    sensitive: Sensitive,
     /// The highest score that needs nobody.
     pub auto_up_to: u64,
     /// The highest score that a person need not approve.
@@ -70,14 +69,29 @@ pub struct Rules {
     pub always_require_human: Vec<Pattern>,
 }
 
-/// The patterns of the table, with their points.
-const SENSITIVE: [(&str, u64); 6] = [
-    ("auth|security|crypto", 20),
-    ("payment|billing|stripe", 25),
-    ("prod|production|deploy", 30),
-    ("admin|sudo|root", 15),
-    (r"\.env|secret|key|token", 25),
-    ("migration|schema|database", 15),
+/// What makes a path sensitive.
+#[derive(Debug, Clone)]
+enum Sensitive {
+    /// The words of the table, looked for all at once: compiling them as expressions would take longer than all else
+    /// that a small plan needs.
+    Words(AhoCorasick),
+    /// Expressions of the project's own, and their points.
+    Expressions {
+        list: Vec<(Regex, u64)>,
+        /// All of them in one: most paths match none, and are asked once.
+        any: Option<Regex>,
+    },
+    Nothing,
+}
+
+/// The rows of the table: what is looked for in a path, in either case, and the points.
+const SENSITIVE: [(&[&str], u64); 6] = [
+    (&["auth", "security", "crypto"], 20),
+    (&["payment", "billing", "stripe"], 25),
+    (&["prod", "production", "deploy"], 30),
+    (&["admin", "sudo", "root"], 15),
+    (&[".env", "secret", "key", "token"], 25),
+    (&["migration", "schema", "database"], 15),
 ];
 
 /// Compiles a pattern as the table means it: anywhere in the path, in either case, in linear time.
@@ -91,35 +105,51 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
 
 impl Default for Rules {
     fn default() -> Rules {
-        let sensitive =
-            SENSITIVE.iter().filter_map(|(p, w)| compile(p).ok().map(|r| (r, *w))).collect();
-        let mut rules = Rules {
-            sensitive: Vec::new(),
-            any: None,
+        let words = SENSITIVE.iter().flat_map(|(words, _)| words.iter());
+        let found = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(words);
+        Rules {
+            // Eighteen words are far below every limit that building knows.
+            sensitive: found.map_or(Sensitive::Nothing, Sensitive::Words),
             auto_up_to: 25,
             review_up_to: 50,
             always_require_human: Vec::new(),
-        };
-        rules.replace(sensitive);
-        rules
+        }
     }
 }
 
 impl Rules {
     /// Puts other patterns and points in the place of the built-in ones.
-    pub fn replace(&mut self, sensitive: Vec<(Regex, u64)>) {
-        let all: Vec<String> = sensitive.iter().map(|(r, _)| format!("(?:{r})")).collect();
-        // Flags inside a pattern stay inside its brackets; where the sum is too large, each is asked.
-        self.any = compile(&all.join("|")).ok().filter(|_| !all.is_empty());
-        self.sensitive = sensitive;
+    pub fn replace(&mut self, list: Vec<(Regex, u64)>) {
+        let all: Vec<String> = list.iter().map(|(r, _)| format!("(?:{r})")).collect();
+        // Where the sum is too large, each is asked.
+        let any = compile(&all.join("|")).ok().filter(|_| !all.is_empty());
+        self.sensitive = Sensitive::Expressions { list, any };
     }
 
     /// The first pattern that `path` matches, and its points.
-    fn hit(&self, path: &str) -> Option<&(Regex, u64)> {
-        if self.any.as_ref().is_some_and(|any| !any.is_match(path)) {
-            return None;
+    fn hit(&self, path: &str) -> Option<(String, u64)> {
+        match &self.sensitive {
+            Sensitive::Nothing => None,
+            Sensitive::Words(words) => {
+                let word = words.find_overlapping_iter(path).map(|m| m.pattern().as_usize()).min()?;
+                let mut before = 0;
+                let row = SENSITIVE.iter().find(|(words, _)| {
+                    before += words.len();
+                    word < before
+                });
+                row.map(|(words, points)| (words.join("|"), *points))
+            }
+            Sensitive::Expressions { list, any } => {
+                if any.as_ref().is_some_and(|any| !any.is_match(path)) {
+                    return None;
+                }
+                let (pattern, points) = list.iter().find(|(r, _)| r.is_match(path))?;
+                Some((pattern.to_string(), *points))
+            }
         }
-        self.sensitive.iter().find(|(r, _)| r.is_match(path))
     }
 }
 
@@ -135,7 +165,7 @@ pub fn assess(tasks: &[Task], contracts: usize, rules: &Rules) -> Risk {
         for path in &task.files_write {
             if let Some((pattern, points)) = rules.hit(path.as_str()) {
                 let detail = format!("{} of {} matches {pattern}", path.as_str(), task.id);
-                add("sensitive_path", detail, *points);
+                add("sensitive_path", detail, points);
             }
         }
     }
@@ -170,4 +200,26 @@ pub fn assess(tasks: &[Task], contracts: usize, rules: &Rules) -> Risk {
         }
     }
     Risk { score, level, factors }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_counts_once_by_the_first_row_that_it_matches() {
+        let rules = Rules::default();
+        for (path, points) in [
+            ("src/Auth/secret.py", Some(20)),
+            ("src/secret_auth.py", Some(20)),
+            ("deploy/production.yaml", Some(30)),
+            ("app/roots.py", Some(15)),
+            ("config/.env.example", Some(25)),
+            ("denv.py", None),
+            ("db/schema.sql", Some(15)),
+            ("src/main.rs", None),
+        ] {
+            assert_eq!(rules.hit(path).map(|(_, p)| p), points, "{path}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use regex::Regex;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::sections::Boundaries;
 use crate::plan::pattern::{Pattern, PatternError};
@@ -12,8 +12,8 @@ use crate::plan::pattern::{Pattern, PatternError};
 pub struct Forbidden {
     lockfiles: HashSet<String>,
     patterns: Vec<(String, Pattern)>,
-    /// Holds nowhere in a path that a pattern matches: asked first, for it answers in one pass.
-    unsuspicious: Option<Regex>,
+    /// Parts of which every path that a pattern matches holds one: asked first, for it answers in one pass.
+    needles: Option<AhoCorasick>,
 }
 
 impl Boundaries {
@@ -29,11 +29,12 @@ impl Boundaries {
                 let parts = raw.split(['*', '?', '[', ']', '{', '}', '\\', '/', ',']);
                 let special = raw.contains(['[', '{', '\\']);
                 let longest = parts.max_by_key(|p| p.len()).filter(|p| !p.is_empty() && !special);
-                longest.map(regex::escape)
+                longest.map(str::to_owned)
             })
             .collect();
-        let unsuspicious = needles.and_then(|n| Regex::new(&n.join("|")).ok());
-        Forbidden { lockfiles: self.lockfiles.iter().cloned().collect(), patterns, unsuspicious }
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let needles = needles.and_then(|n| AhoCorasick::builder().kind(kind).build(n).ok());
+        Forbidden { lockfiles: self.lockfiles.iter().cloned().collect(), patterns, needles }
     }
 }
 
@@ -55,7 +56,7 @@ impl Forbidden {
         if let Some(lock) = self.lockfiles.get(name) {
             return Some(lock);
         }
-        if !self.patterns.is_empty() && self.unsuspicious.as_ref().is_none_or(|r| r.is_match(path))
+        if !self.patterns.is_empty() && self.needles.as_ref().is_none_or(|n| n.is_match(path))
         {
             let hit = self.patterns.iter().find(|(_, pattern)| pattern.matches(path));
             return hit.map(|(raw, _)| raw.as_str());
