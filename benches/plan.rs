@@ -74,7 +74,9 @@ fn peak_kib(file: &Path) -> Option<u64> {
 
 fn main() {
     let dir = tempfile::tempdir().unwrap();
-    println!("| whole process, `plan --dry-run` | ours: wall, CPU | ancestor's scripts | best found | goal |");
+    println!(
+        "| whole process, `plan --dry-run` | ours: wall, CPU | ancestor's scripts | best found | goal |"
+    );
     println!("|---|---|---|---|---|");
     // The references were measured once, on another machine of two cores: docs of the design, not of this run.
     let rows = [
@@ -97,9 +99,13 @@ fn main() {
     std::fs::write(&chain, plans::chain(100_000)).unwrap();
     let (wall, cpu) = process(&chain, 1);
     println!("| a chain of 100,000 | {wall:.0} ms, {cpu:.0} ms | recursion error | - | plans |");
-    for (name, file) in [("10,000 tasks", dir.path().join("10000.yaml")), ("a chain of 100,000", chain)] {
+    for (name, file) in
+        [("10,000 tasks", dir.path().join("10000.yaml")), ("a chain of 100,000", chain)]
+    {
         match peak_kib(&file) {
-            Some(kib) => println!("| {name}, peak memory | {} MiB | - | - | 96 MiB at 10,000 |", kib / 1024),
+            Some(kib) => {
+                println!("| {name}, peak memory | {} MiB | - | - | 96 MiB at 10,000 |", kib / 1024)
+            }
             None => println!("| {name}, peak memory | skipped: no /usr/bin/time | - | - | - |"),
         }
     }
@@ -108,7 +114,10 @@ fn main() {
     let config = Config::read(b"", &BTreeMap::new()).unwrap();
     let document = parse(text.as_bytes()).unwrap_or_else(|_| std::process::exit(1));
     let facts = Facts::default();
-    println!("\n| 10,000 tasks, {:.1} MB, in this process | median of 9 |", text.len() as f64 / 1e6);
+    println!(
+        "\n| 10,000 tasks, {:.1} MB, in this process | median of 9 |",
+        text.len() as f64 / 1e6
+    );
     println!("|---|---|");
     let row = |name: &str, time: Duration| {
         println!("| {name} | {:.1} ms |", time.as_secs_f64() * 1000.0);

@@ -57,7 +57,7 @@ fn every_explanation_is_true_of_its_examples() {
                 config = Config::read(content.as_bytes(), &BTreeMap::new()).unwrap();
                 continue;
             }
-            let (analysis, _) = analyse(content.as_bytes(), &config, |d| facts(&files, d));
+            let analysis = analyse(content.as_bytes(), &config, |d| facts(&files, d)).analysis;
             let codes: Vec<Code> = analysis.problems.iter().map(|p| p.code).collect();
             let errors = analysis.problems.iter().filter(|p| p.severity == Severity::Error);
             match info.as_str() {

@@ -163,9 +163,9 @@ fn new(
     Ok(Exit::Done)
 }
 
-/// The declared contracts of a plan that can be read.
-fn document(gathered: &Gathered) -> Result<Document, Failure> {
-    crate::plan::parse(&gathered.bytes).map_err(|_| {
+/// The plan, when it can be read as one.
+fn document(gathered: &Gathered) -> Result<&Document, Failure> {
+    gathered.document.as_ref().ok_or_else(|| {
         let file = gathered.file.display();
         Failure::new(Exit::Invalid, format!("{file} cannot be read as a plan"))
             .hint("`slimductor plan --dry-run` says what is wrong")
@@ -276,7 +276,7 @@ fn again(
     lock.v = 1;
     lock.contracts.insert(name.to_owned(), pin);
     write_lock(context, &gathered.root, &lock)?;
-    let consumers = consumers(&document, spec);
+    let consumers = consumers(document, spec);
     let body = format!(
         "The contract {name} ({}) was renegotiated: version {} is now {}. Reason: {reason}",
         spec.file_path, renewed.from, renewed.to

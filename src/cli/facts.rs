@@ -8,8 +8,8 @@ use crate::git::Repo;
 use crate::plan::config::Config;
 use crate::plan::contract::{Lock, Pin};
 use crate::plan::environment::Environment;
-use crate::plan::schema::Document;
 use crate::plan::pattern::plain_parents;
+use crate::plan::schema::Document;
 use crate::plan::{Facts, Pattern};
 
 /// What stands in the tree around a plan.

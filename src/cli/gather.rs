@@ -11,7 +11,8 @@ use crate::plan::config::{Config, Invalid};
 use crate::plan::contract::Lock;
 use crate::plan::environment::Environment;
 use crate::plan::render::human::{self, Source};
-use crate::plan::{self, Analysis, Facts};
+use crate::plan::schema::Document;
+use crate::plan::{self, Analysis, Checked, Facts};
 
 /// A plan and everything it was checked against.
 pub struct Gathered {
@@ -29,6 +30,8 @@ pub struct Gathered {
     pub config_bytes: Vec<u8>,
     /// The facts.
     pub facts: Facts,
+    /// What the plan says, as far as it can be read.
+    pub document: Option<Document>,
     /// What the checks found.
     pub analysis: Analysis,
     /// The lockfiles.
@@ -68,7 +71,8 @@ pub fn gather(
         pins: if purpose == Purpose::Pin { Default::default() } else { lock.contracts.clone() },
         for_run: purpose == Purpose::Run,
     };
-    let (analysis, facts) = plan::analyse(&bytes, &config, |document| surroundings.facts(document));
+    let checked = plan::analyse(&bytes, &config, |document| surroundings.facts(document));
+    let Checked { analysis, facts, document } = checked;
     let environment = environment(&root, repo.as_ref(), &config)?;
     Ok(Gathered {
         file,
@@ -78,6 +82,7 @@ pub fn gather(
         config,
         config_bytes,
         facts,
+        document,
         analysis,
         environment,
         lock,

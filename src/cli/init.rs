@@ -1,7 +1,10 @@
-//! `slimductor init`: a commented slimductor.yaml and a first tasks.yaml; leaves alone what is there.
+//! `slimductor init`: a commented slimductor.yaml, a first tasks.yaml, and their schemas for editors; leaves alone what
+//! is there.
 
 use super::Context;
 use super::exit::{Exit, Failure};
+use super::schema;
+use crate::execute::worktree::EXCLUDED;
 use crate::git::Repo;
 use crate::store::{self, Mode};
 
@@ -11,6 +14,15 @@ const TASKS: &str = include_str!("init/tasks.yaml");
 /// The command.
 pub fn init(context: &mut Context) -> Result<Exit, Failure> {
     let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
+    // Editors find the schemas by the first line of each file; they are ours and always those of this version.
+    for (name, text) in [("tasks", schema::text("tasks")), ("config", schema::text("config"))] {
+        let dir = root.join(".orchestrator").join("schemas");
+        store::make_dir(&dir)?;
+        store::replace(&dir.join(format!("{name}.schema.json")), text.as_bytes(), Mode::Shared)?;
+    }
+    if let Ok(repo) = Repo::discover(&context.dir) {
+        store::ensure_lines(&repo.common().join("info/exclude"), &EXCLUDED)?;
+    }
     let mut made = Vec::new();
     for (name, text) in [("slimductor.yaml", CONFIG), ("tasks.yaml", TASKS)] {
         let new = store::create_new(&root.join(name), text.as_bytes(), Mode::Shared)?;

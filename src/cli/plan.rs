@@ -183,13 +183,9 @@ fn show(context: &Context, gathered: &Gathered, format: Format) {
 
 /// Ids and dependencies as they are written, also of a plan that is not valid.
 fn graph(gathered: &Gathered) -> Vec<(String, Vec<String>)> {
-    let document = match plan::parse(&gathered.bytes) {
-        Ok(document) => Some(document),
-        Err(unreadable) => unreadable.rest.map(|rest| *rest),
-    };
-    let tasks = document.map(|d| d.tasks).unwrap_or_default();
+    let tasks = gathered.document.iter().flat_map(|d| &d.tasks);
     let text = |id: &plan::yaml::Id| id.as_str().to_owned();
-    tasks.iter().map(|t| (text(&t.id), t.depends_on.iter().map(text).collect())).collect()
+    tasks.map(|t| (text(&t.id), t.depends_on.iter().map(text).collect())).collect()
 }
 
 /// Shows every problem as a compiler would.

@@ -41,19 +41,22 @@ fn all() -> [(&'static str, schemars::Schema); 8] {
     ]
 }
 
+/// One of them as it stands in a file; empty for a name that is not known.
+pub fn text(name: &str) -> String {
+    let found = all().into_iter().find(|(known, _)| *known == name);
+    found.map_or_else(String::new, |(_, schema)| {
+        serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+    })
+}
+
 /// The command.
 pub fn schema(context: &mut Context, args: &SchemaArgs) -> Result<Exit, Failure> {
     if let Some(dir) = &args.write {
         let dir = context.dir.join(dir);
         store::make_user_dir(&dir)?;
-        for (name, schema) in all() {
-            let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-            text.push('\n');
-            store::replace(
-                &dir.join(format!("{name}.schema.json")),
-                text.as_bytes(),
-                Mode::Shared,
-            )?;
+        for (name, _) in all() {
+            let path = dir.join(format!("{name}.schema.json"));
+            store::replace(&path, text(name).as_bytes(), Mode::Shared)?;
         }
         return Ok(Exit::Done);
     }

@@ -256,22 +256,35 @@ pub fn parse(bytes: &[u8]) -> Result<Document, Unreadable<Document>> {
     yaml::read(bytes, "tasks")
 }
 
+/// A plan's text, read and checked.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What was found.
+    pub analysis: Analysis,
+    /// What it was checked against.
+    pub facts: Facts,
+    /// What the text says, as far as it can be read.
+    pub document: Option<Document>,
+}
+
 /// Checks a plan from its text: reads it, gathers the facts about what it names, and finds every problem, also in what
 /// is left of a document whose shape is wrong. Each problem has its place.
 pub fn analyse(
     bytes: &[u8],
     config: &config::Config,
     gather: impl FnOnce(&Document) -> Facts,
-) -> (Analysis, Facts) {
-    let (mut analysis, facts) = match parse(bytes) {
+) -> Checked {
+    let mut checked = match parse(bytes) {
         Ok(document) => {
             let facts = gather(&document);
-            (check::check(&document, &facts, config), facts)
+            let analysis = check::check(&document, &facts, config);
+            Checked { analysis, facts, document: Some(document) }
         }
-        Err(Unreadable { problems, rest }) => {
-            let Some(document) = rest else {
-                return (Analysis { problems, ..Analysis::default() }, Facts::default());
-            };
+        Err(Unreadable { problems, rest: None }) => {
+            let analysis = Analysis { problems, ..Analysis::default() };
+            Checked { analysis, ..Checked::default() }
+        }
+        Err(Unreadable { problems, rest: Some(document) }) => {
             let facts = gather(&document);
             let mut analysis = check::check(&document, &facts, config);
             // What follows only from a shape that is wrong would be said twice.
@@ -284,15 +297,15 @@ pub fn analyse(
             analysis.problems.retain(|p| p.severity == Severity::Error && !follows(p));
             analysis.problems.extend(problems);
             analysis.plan = None;
-            (analysis, facts)
+            Checked { analysis, facts, document: Some(*document) }
         }
     };
-    let needs_places = analysis.problems.iter().any(|p| !p.labels.is_empty());
-    if needs_places
+    let problems = &mut checked.analysis.problems;
+    if problems.iter().any(|p| !p.labels.is_empty())
         && let Ok(text) = yaml::text_of(bytes, "tasks")
         && let Ok(tree) = yaml::tree::Tree::read(text)
     {
-        diagnostic::locate(&mut analysis.problems, &tree);
+        diagnostic::locate(problems, &tree);
     }
-    (analysis, facts)
+    checked
 }

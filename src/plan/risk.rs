@@ -105,11 +105,18 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
 
 impl Default for Rules {
     fn default() -> Rules {
+        Rules::for_paths(0)
+    }
+}
+
+impl Rules {
+    /// The rules of the table, for a plan of about so many paths: looking is faster where building may take longer.
+    pub fn for_paths(count: usize) -> Rules {
+        let kind =
+            if count > 2_000 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
         let words = SENSITIVE.iter().flat_map(|(words, _)| words.iter());
-        let found = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(words);
+        let found =
+            AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(kind)).build(words);
         Rules {
             // Eighteen words are far below every limit that building knows.
             sensitive: found.map_or(Sensitive::Nothing, Sensitive::Words),
@@ -118,9 +125,7 @@ impl Default for Rules {
             always_require_human: Vec::new(),
         }
     }
-}
 
-impl Rules {
     /// Puts other patterns and points in the place of the built-in ones.
     pub fn replace(&mut self, list: Vec<(Regex, u64)>) {
         let all: Vec<String> = list.iter().map(|(r, _)| format!("(?:{r})")).collect();
@@ -134,7 +139,8 @@ impl Rules {
         match &self.sensitive {
             Sensitive::Nothing => None,
             Sensitive::Words(words) => {
-                let word = words.find_overlapping_iter(path).map(|m| m.pattern().as_usize()).min()?;
+                let word =
+                    words.find_overlapping_iter(path).map(|m| m.pattern().as_usize()).min()?;
                 let mut before = 0;
                 let row = SENSITIVE.iter().find(|(words, _)| {
                     before += words.len();

@@ -9,7 +9,7 @@ const SUBMODULE: u32 = 0o160_000;
 
 /// Every path of `changes` that `task` does not own, or that nobody may touch.
 pub fn judge(task: &Task, changes: &[Change], rules: &Boundaries) -> Vec<Finding> {
-    let forbidden = rules.forbidden();
+    let forbidden = rules.forbidden(changes.len());
     changes.iter().filter_map(|change| judge_one(task, change, rules, &forbidden)).collect()
 }
 

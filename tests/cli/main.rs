@@ -8,11 +8,13 @@
     reason = "a test that fails may say so by a panic, and does what users do"
 )]
 
+mod contracts;
 mod crash;
 mod decisions;
 mod demo;
 mod examples;
 mod failures;
 mod plan;
+mod plan_forms;
 mod run;
 mod sandbox;

@@ -77,7 +77,7 @@ impl<'a> Checker<'a> {
             document,
             facts,
             config,
-            forbidden: config.boundaries.forbidden(),
+            forbidden: config.boundaries.forbidden(document.tasks.len()),
             defaults: document.defaults.clone().unwrap_or_default(),
             index: document.tasks.iter().enumerate().map(|(n, t)| (t.id.as_str(), n)).collect(),
             suggest: Suggest::default(),
@@ -121,7 +121,7 @@ impl<'a> Checker<'a> {
         let name = |n: &usize| ids[*n].clone();
         let waves: Vec<Vec<TaskId>> = waves.iter().map(|w| w.iter().map(name).collect()).collect();
         let critical_path = order.critical_path(&cost).iter().map(name).collect();
-        let rules = self.config.risk_rules();
+        let rules = self.config.risk_rules(2 * tasks.len());
         let risk = risk::assess(&tasks, document.contracts.len(), &rules);
         let (incremental, final_checks) = self.integration();
         let plan = Plan::new(

@@ -17,8 +17,9 @@ pub struct Forbidden {
 }
 
 impl Boundaries {
-    /// The rules of these boundaries; patterns that cannot be read were refused with the configuration.
-    pub fn forbidden(&self) -> Forbidden {
+    /// The rules of these boundaries, to be asked about so many times a few paths; patterns that cannot be read were
+    /// refused with the configuration.
+    pub fn forbidden(&self, times: usize) -> Forbidden {
         let read = |raw: &String| Some((raw.clone(), anywhere(raw).ok()?));
         let patterns: Vec<(String, Pattern)> =
             self.forbidden_patterns.iter().filter_map(read).collect();
@@ -32,7 +33,8 @@ impl Boundaries {
                 longest.map(str::to_owned)
             })
             .collect();
-        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let kind =
+            Some(if times > 1_000 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA });
         let needles = needles.and_then(|n| AhoCorasick::builder().kind(kind).build(n).ok());
         Forbidden { lockfiles: self.lockfiles.iter().cloned().collect(), patterns, needles }
     }
@@ -56,8 +58,7 @@ impl Forbidden {
         if let Some(lock) = self.lockfiles.get(name) {
             return Some(lock);
         }
-        if !self.patterns.is_empty() && self.needles.as_ref().is_none_or(|n| n.is_match(path))
-        {
+        if !self.patterns.is_empty() && self.needles.as_ref().is_none_or(|n| n.is_match(path)) {
             let hit = self.patterns.iter().find(|(_, pattern)| pattern.matches(path));
             return hit.map(|(raw, _)| raw.as_str());
         }
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn forbidden_patterns_hold_anywhere_in_the_tree() {
-        let rules = Boundaries::default().forbidden();
+        let rules = Boundaries::default().forbidden(1);
         for path in [
             "Cargo.lock",
             "pkg/a/go.sum",
@@ -95,7 +96,7 @@ mod tests {
             forbidden_patterns: vec!["gen/{a,b}/*.rs".to_owned(), "[xy].lock".to_owned()],
             ..Boundaries::default()
         };
-        let rules = own.forbidden();
+        let rules = own.forbidden(1);
         assert!(rules.rule("gen/b/x.rs").is_some() && rules.rule("d/y.lock").is_some());
         assert!(rules.rule("gen/c/x.rs").is_none());
     }

@@ -229,9 +229,9 @@ impl Config {
         self.contracts.max_renegotiations.unwrap_or(2)
     }
 
-    /// The risk rules that follow from it.
-    pub fn risk_rules(&self) -> Rules {
-        let mut rules = Rules::default();
+    /// The risk rules that follow from it, for a plan of about so many paths.
+    pub fn risk_rules(&self, paths: usize) -> Rules {
+        let mut rules = Rules::for_paths(paths);
         let Some(config) = self.risk.as_ref().or(self.approval.as_ref()) else { return rules };
         if let Some(patterns) = &config.sensitive_patterns {
             // One that cannot be read was refused with the file.

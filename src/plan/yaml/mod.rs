@@ -164,8 +164,8 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
             Err(problem) => return only(problem),
         };
         let schema = schemars::schema_for!(T).to_value();
-        let mut problems = shape::problems(&tree, &schema);
-        let rest = rest(&tree, &problems).map(Box::new);
+        let shape::Misfit { mut problems, lost } = shape::misfit(&tree, &schema);
+        let rest = rest(&tree, &problems, &lost).map(Box::new);
         if problems.is_empty() {
             // An alias bomb, say: no shape is wrong, and it cannot be read all the same.
             problems.push(problem_of(&error, text));
@@ -182,13 +182,11 @@ pub fn value_of(text: &str) -> Value {
 }
 
 /// What is left of a document without its problems.
-fn rest<T: DeserializeOwned>(tree: &Tree<'_>, problems: &[Problem]) -> Option<T> {
+fn rest<T: DeserializeOwned>(tree: &Tree<'_>, problems: &[Problem], lost: &[Path]) -> Option<T> {
     let wrong = problems.iter().filter_map(|p| Some((p.path.clone()?, p.meant.clone()))).collect();
     let mut missing: HashMap<Path, Vec<String>> = HashMap::new();
-    for problem in problems.iter().filter(|p| p.code == Code::MissingField) {
-        if let Some((place, name)) = problem.path.as_ref().and_then(Path::last_key) {
-            missing.entry(place).or_default().push(name);
-        }
+    for (place, name) in lost.iter().filter_map(Path::last_key) {
+        missing.entry(place).or_default().push(name);
     }
     let mut left = Left { wrong, missing, out: String::new(), nodes: 0 };
     left.write(tree.root()?, &Path::default())?;
@@ -199,7 +197,7 @@ fn rest<T: DeserializeOwned>(tree: &Tree<'_>, problems: &[Problem]) -> Option<T>
 struct Left {
     /// Places, and the key that was probably meant there.
     wrong: HashMap<Path, Option<String>>,
-    /// Mappings, and the keys that they lack.
+    /// Mappings, and the keys that they need and lack: these get an empty text.
     missing: HashMap<Path, Vec<String>>,
     out: String,
     nodes: usize,

@@ -15,18 +15,28 @@ pub const LENGTH: &str = "length";
 /// An id: text, never a number.
 pub const ID: &str = "task-id";
 
+/// Every place where a document does not fit.
+#[derive(Debug, Default)]
+pub struct Misfit {
+    /// What is wrong, each with its place.
+    pub problems: Vec<Problem>,
+    /// Values that are needed and are not there, or wrong.
+    pub lost: Vec<Path>,
+}
+
 /// Every place where the document does not fit `schema`.
-pub fn problems(tree: &Tree<'_>, schema: &Value) -> Vec<Problem> {
-    let mut walker = Walker { root: schema, problems: Vec::new() };
+pub fn misfit(tree: &Tree<'_>, schema: &Value) -> Misfit {
+    let mut walker = Walker { root: schema, problems: Vec::new(), lost: Vec::new() };
     if let Some(root) = tree.root() {
         walker.value(root, schema, &Path::default());
     }
-    walker.problems
+    Misfit { problems: walker.problems, lost: walker.lost }
 }
 
 struct Walker<'s> {
     root: &'s Value,
     problems: Vec<Problem>,
+    lost: Vec<Path>,
 }
 
 impl<'s> Walker<'s> {
@@ -84,6 +94,7 @@ impl<'s> Walker<'s> {
     fn mapping(&mut self, node: Ref<'_>, schema: &'s Value, path: &Path) {
         let known = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
+        let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], |r| r);
         let mut seen: HashMap<&str, Ref<'_>> = HashMap::new();
         let mut merges = false;
         for (key, value) in node.entries() {
@@ -110,7 +121,16 @@ impl<'s> Walker<'s> {
                 );
             }
             match (known.and_then(|k| k.get(name)), others) {
-                (Some(schema), _) => self.value(value, schema, &here),
+                (Some(schema), _) => {
+                    let before = self.problems.len();
+                    self.value(value, schema, &here);
+                    let wrong = |p: &Problem| p.path.as_ref() == Some(&here);
+                    if required.iter().any(|r| r == name)
+                        && self.problems.iter().skip(before).any(wrong)
+                    {
+                        self.lost.push(here);
+                    }
+                }
                 (None, Some(Value::Bool(false))) => {
                     let words: Vec<&str> =
                         known.into_iter().flatten().map(|(k, _)| k.as_str()).collect();
@@ -120,10 +140,10 @@ impl<'s> Walker<'s> {
                 (None, None) => {}
             }
         }
-        let required = schema.get("required").and_then(Value::as_array);
-        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+        for name in required.iter().filter_map(|r| r.as_str()) {
             // A merged mapping may bring it; the typed read knows.
             if !seen.contains_key(name) && !merges {
+                self.lost.push(path.clone().key(name));
                 self.problems.push(
                     Problem::error(Code::MissingField, format!("`{name}` is missing"))
                         .at(Label::here(node.span(), "needed in what begins here"))

@@ -1,0 +1,4 @@
+package contracts
+
+/* Contract: Auth
+   Version: abc1234 */

@@ -1,0 +1,5 @@
+/**
+ * Contract: Auth
+ * Version: abc1234
+ */
+export interface Auth {}
