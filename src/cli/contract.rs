@@ -21,7 +21,8 @@ use crate::plan::contract::{self, Lock, Pin, Renegotiation, State, header};
 use crate::plan::diagnostic::closest;
 use crate::plan::place;
 use crate::plan::schema::{ContractSpec, Document};
-use crate::plan::yaml::{edit, text_of, tree::Tree};
+use crate::plan::yaml::tree::{MAX_VALUES, Tree};
+use crate::plan::yaml::{edit, text_of};
 use crate::store::{self, Mode};
 use crate::types::TaskId;
 
@@ -348,7 +349,7 @@ fn renew(
 /// Puts the new version into the plan's file; whether there was one to put it in place of.
 fn pin_in_plan(gathered: &Gathered, n: usize, version: &str) -> Result<bool, Failure> {
     let Ok(text) = text_of(&gathered.bytes, "tasks") else { return Ok(false) };
-    let Ok(tree) = Tree::read(text) else { return Ok(false) };
+    let Ok(tree) = Tree::read(text, MAX_VALUES) else { return Ok(false) };
     let path = place::Path::of("contracts").index(n).key("version");
     let Some(change) = edit::set_word(text, &tree, &path, version) else { return Ok(false) };
     let lead = gathered.bytes.len() - text.len();

@@ -9,7 +9,7 @@ use super::place::Path;
 use super::schema::Document;
 use super::wave::Order;
 use super::yaml::edit::{Edit, add_to_list, apply};
-use super::yaml::tree::Tree;
+use super::yaml::tree::{MAX_VALUES, Tree};
 use super::{Facts, costs, parse, yaml};
 
 /// A plan's text with the missing dependencies in it.
@@ -42,7 +42,7 @@ pub fn fix(bytes: &[u8], facts: &Facts, config: &Config) -> Result<Option<Fixed>
     for (waiting, first) in &edges {
         by_task.entry(*waiting).or_default().push(document.tasks[*first].id.as_str());
     }
-    let tree = Tree::read(text).map_err(|p| p.message)?;
+    let Ok(tree) = Tree::read(text, MAX_VALUES) else { return by_hand("it cannot be read") };
     let edit = |(task, words): (&usize, &Vec<&str>)| {
         add_to_list(text, &tree, &Path::task(*task), "depends_on", "id", words).map_err(|why| {
             format!("`depends_on` of {} cannot be edited: {why}", document.tasks[*task].id.as_str())

@@ -303,7 +303,7 @@ pub fn analyse(
     let problems = &mut checked.analysis.problems;
     if problems.iter().any(|p| !p.labels.is_empty())
         && let Ok(text) = yaml::text_of(bytes, "tasks")
-        && let Ok(tree) = yaml::tree::Tree::read(text)
+        && let Ok(tree) = yaml::tree::Tree::read(text, yaml::tree::MAX_VALUES)
     {
         diagnostic::locate(problems, &tree);
     }

@@ -170,9 +170,10 @@ fn a_journal_that_was_cut_anywhere_is_resumed_to_the_same_end() {
 fn what_a_killed_worker_left_running_does_not_reach_the_next_attempt() {
     let s = Sandbox::new();
     let (pid, stale, go) = (s.outside("pid"), s.fifo("stale"), s.fifo("go"));
-    // Without its environment and in a session of its own nobody can tell that it is ours.
+    // Without its environment and in a session of its own nobody can tell that it is ours. The shell ends with its
+    // sleep: killed one after the other, it would go on with the work of the second attempt.
     let first = format!(
-        "env -i W=$PPID setsid /bin/sh -c 'echo $W > {}; read x < {}; echo STALE >> a; echo > {}' & sleep 600",
+        "env -i W=$PPID setsid /bin/sh -c 'echo $W > {}; read x < {}; echo STALE >> a; echo > {}' & sleep 600; exit 1",
         pid.display(),
         go.display(),
         stale.display()

@@ -13,7 +13,8 @@ use super::diagnostic::{Code, Label, Problem, Span, locate};
 use super::pattern::Pattern;
 use super::place::Path;
 use super::risk::{self, Rules};
-use super::yaml::{self, tree::Tree};
+use super::yaml;
+use super::yaml::tree::{MAX_VALUES, Tree};
 pub use forbidden::Forbidden;
 pub use sections::*;
 
@@ -254,7 +255,7 @@ impl Config {
 
 /// Gives the problems of a configuration their places in its text.
 fn place(problems: &mut [Problem], text: &str) {
-    if let Ok(tree) = Tree::read(text) {
+    if let Ok(tree) = Tree::read(text, MAX_VALUES) {
         locate(problems, &tree);
     }
 }

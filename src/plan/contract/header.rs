@@ -59,7 +59,8 @@ pub fn read(file: &str, text: &str) -> Header {
     let mut header = Header::default();
     let mut closing: Option<&str> = None;
     let mut offset = 0;
-    for (n, raw) in text.split_inclusive('\n').take(LINES).enumerate() {
+    // One line more, for that of the renegotiation which a file gets later.
+    for (n, raw) in text.split_inclusive('\n').take(LINES + 1).enumerate() {
         let start = offset;
         offset += raw.len();
         let line = raw.trim_end_matches(['\n', '\r']);
@@ -130,7 +131,7 @@ fn entry(header: &mut Header, line: Line<'_>, at: usize, comment: &str) {
     };
     match key.trim() {
         "Contract" if header.name.is_none() => header.name = field(),
-        "Version" if header.version.is_none() => {
+        "Version" if header.version.is_none() && line.number as usize <= LINES => {
             header.version = field();
             header.version_line = whole();
         }

@@ -1,6 +1,6 @@
 //! A problem as a compiler would show it, with excerpts. Knows terminals only as "with colour or without".
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::plan::diagnostic::{Anchor, Label, Problem, Severity, Span};
 
@@ -36,6 +36,9 @@ pub fn problem(problem: &Problem, source: Source<'_>, colour: bool) -> String {
             snippet = snippet.annotation(kind.span(range).label(label.text.as_str()));
         }
         group = group.element(snippet);
+    }
+    if problem.labels.is_empty() {
+        group = group.element(Origin::path(source.file));
     }
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));

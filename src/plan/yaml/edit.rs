@@ -154,9 +154,10 @@ fn listed(words: &[&str], quote: Option<char>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::yaml::tree::MAX_VALUES;
 
     fn with_b(text: &str) -> String {
-        let tree = Tree::read(text).unwrap();
+        let tree = Tree::read(text, MAX_VALUES).unwrap();
         let edit = add_to_list(text, &tree, &Path::task(0), "depends_on", "id", &["b", "c"]);
         apply(text, vec![edit.unwrap()])
     }
@@ -221,7 +222,7 @@ mod tests {
         for text in
             ["l: &l [x]\ntasks:\n- id: a\n  depends_on: *l\n", "t: &t {id: a}\ntasks:\n- *t\n"]
         {
-            let tree = Tree::read(text).unwrap();
+            let tree = Tree::read(text, MAX_VALUES).unwrap();
             let path = Path::task(0);
             assert!(add_to_list(text, &tree, &path, "depends_on", "id", &["b"]).is_err());
         }
@@ -233,7 +234,7 @@ mod tests {
             ("contracts: [{version: \"a\"}]\n", "contracts: [{version: \"b\"}]\n"),
             ("contracts:\n- version: a # x\n", "contracts:\n- version: b # x\n"),
         ] {
-            let tree = Tree::read(before).unwrap();
+            let tree = Tree::read(before, MAX_VALUES).unwrap();
             let path = Path::of("contracts").index(0).key("version");
             let edit = set_word(before, &tree, &path, "b").unwrap();
             assert_eq!(apply(before, vec![edit]), after);

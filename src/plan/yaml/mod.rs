@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Code, Label, Problem, Span};
 use super::place::Path;
-use tree::{Ref, Shape, Tree};
+use tree::{MAX_VALUES, Ref, Refusal, Shape, Tree};
 
 /// The largest plan or configuration that is read, in bytes.
 pub const MAX_INPUT: usize = 64 * 1024 * 1024;
@@ -145,9 +145,10 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
 ) -> Result<T, Unreadable<T>> {
     let only = |problem: Box<Problem>| Unreadable { problems: vec![*problem], rest: None };
     let text = text_of(bytes, what).map_err(only)?;
-    if text.trim().is_empty() {
+    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if text.lines().all(blank) {
         return Err(only(Box::new(
-            Problem::error(Code::YamlSyntax, format!("the {what} is empty"))
+            Problem::error(Code::YamlSyntax, format!("the {} is empty", word_of(what)))
                 .at(Label::here(Span::START, "nothing here"))
                 .help(format!("`slimductor schema {what}` prints what belongs into it")),
         )));
@@ -159,9 +160,14 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
         return Ok(value);
     }
     serde_yaml::from_str_with_options::<T>(text, options()).map_err(|error| {
-        let tree = match Tree::read(text) {
+        if matches!(error.without_snippet(), serde_yaml::Error::Budget { .. }) {
+            return only(Box::new(problem_of(&error, text)));
+        }
+        let tree = match Tree::read(text, MAX_VALUES / 2) {
             Ok(tree) => tree,
-            Err(problem) => return only(problem),
+            Err(Refusal::Wrong(problem)) => return only(problem),
+            // Half of the memory is taken by the text; then the first thing that is wrong has to do.
+            Err(Refusal::Large) => return only(Box::new(problem_of(&error, text))),
         };
         let schema = schemars::schema_for!(T).to_value();
         let shape::Misfit { mut problems, lost } = shape::misfit(&tree, &schema);
@@ -298,9 +304,8 @@ pub fn text_of<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Box<Problem>>
         return Err(Box::new(
             Problem::error(
                 Code::YamlSyntax,
-                format!("the {what} is {size} MiB; 64 MiB is the most"),
+                format!("the {} has {size} MiB or more, and 64 MiB is the most", word_of(what)),
             )
-            .at(Label::here(Span::START, ""))
             .help("split it into several plans"),
         ));
     }
@@ -311,7 +316,7 @@ pub fn text_of<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Box<Problem>>
         let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let span = Span { line: line as u32, column: column as u32, offset: good.len(), len: 0 };
         Box::new(
-            Problem::error(Code::YamlSyntax, format!("the {what} is not UTF-8"))
+            Problem::error(Code::YamlSyntax, format!("the {} is not UTF-8", word_of(what)))
                 .at(Label::here(span, "this byte begins no character"))
                 .help("save the file as UTF-8"),
         )
@@ -319,10 +324,19 @@ pub fn text_of<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Box<Problem>>
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// What a schema's name stands for, in a sentence.
+fn word_of(what: &str) -> &str {
+    match what {
+        "tasks" => "plan",
+        "config" => "configuration",
+        other => other,
+    }
+}
+
 fn options() -> serde_yaml::Options {
     let mut budget = serde_yaml::Budget::default();
     // 10,000 tasks have 475,000 nodes; the default of 250,000 refuses them.
-    budget.max_nodes = 6_000_000;
+    budget.max_nodes = MAX_VALUES;
     budget.max_events = 20_000_000;
     budget.max_total_scalar_bytes = MAX_INPUT;
     budget.max_aliases = 10_000;
@@ -348,6 +362,9 @@ fn problem_of(error: &serde_yaml::Error, text: &str) -> Problem {
             len: span.byte_len().unwrap_or(0) as usize,
         }
     });
+    if matches!(error, Error::Budget { .. }) {
+        return tree::too_many(span.within(text), MAX_VALUES);
+    }
     let mut message = error.to_string();
     // The place is shown by the excerpt; the crate repeats it in words.
     if let Some(cut) = message.rfind(" at line ") {

@@ -12,6 +12,8 @@ use crate::plan::place::Path;
 
 /// Formats that our types name in their schemas, beyond what JSON Schema knows.
 pub const LENGTH: &str = "length";
+/// How many problems of shape are told.
+const MOST: usize = 1_000;
 /// An id: text, never a number.
 pub const ID: &str = "task-id";
 
@@ -59,6 +61,10 @@ impl<'s> Walker<'s> {
     }
 
     fn value(&mut self, node: Ref<'_>, schema: &'s Value, path: &Path) {
+        // Nobody reads further than this, and a list of a million wrong entries would fill the memory.
+        if self.problems.len() >= MOST {
+            return;
+        }
         // What an alias names is checked where it stands; following it could take for ever.
         if node.is_alias() {
             return;

@@ -10,6 +10,8 @@ use crate::plan::place::{Path, Step};
 
 /// How deep a document may be nested.
 pub const MAX_DEPTH: usize = 64;
+/// How many values a document may have, each counted as often as an alias names it.
+pub const MAX_VALUES: usize = 6_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -48,6 +50,21 @@ pub struct Tree<'a> {
     unescaped: String,
 }
 
+/// Why there is no tree.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The text is no document that could be meant.
+    Wrong(Box<Problem>),
+    /// It has more values than were allowed.
+    Large,
+}
+
+impl From<Box<Problem>> for Refusal {
+    fn from(problem: Box<Problem>) -> Refusal {
+        Refusal::Wrong(problem)
+    }
+}
+
 /// A node of a tree.
 #[derive(Debug, Clone, Copy)]
 pub struct Ref<'t> {
@@ -81,14 +98,17 @@ pub struct Found<'t> {
 }
 
 impl<'a> Tree<'a> {
-    /// Reads `text`, or says where it is not YAML.
-    pub fn read(text: &'a str) -> Result<Tree<'a>, Box<Problem>> {
+    /// Reads `text` of at most `most` values, or says where it is not YAML, or no document that could be meant: a second
+    /// one in the same file, aliases that name each other into the millions.
+    pub fn read(text: &'a str, most: usize) -> Result<Tree<'a>, Refusal> {
         let mut tree =
             Tree { text, nodes: Vec::new(), children: Vec::new(), unescaped: String::new() };
         let mut anchors: HashMap<usize, u32> = HashMap::new();
         // Every open container with the children that it has so far.
         let mut open: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut documents = 0;
+        // For every node how many values it stands for; 0 while it is open.
+        let mut sizes: Vec<u32> = Vec::new();
         for item in Parser::new_from_str(text) {
             let (event, span) = item.map_err(|e| Box::new(scan_problem(&e, text)))?;
             let start = span.start.byte_offset().unwrap_or(0);
@@ -109,11 +129,11 @@ impl<'a> Tree<'a> {
                 Event::DocumentStart(..) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(Box::new(
+                        return Err(Refusal::from(Box::new(
                             Problem::error(Code::YamlSyntax, "a second document begins here")
                                 .at(Label::here(node.span(), "only one is read"))
                                 .help("keep one of them, or put them into files of their own"),
-                        ));
+                        )));
                     }
                     continue;
                 }
@@ -135,6 +155,16 @@ impl<'a> Tree<'a> {
                 Event::Alias(id) => {
                     node.kind = Kind::Alias;
                     node.a = anchors.get(&id).copied().unwrap_or(0);
+                    if sizes.get(node.a as usize).is_none_or(|size| *size == 0) {
+                        return Err(Refusal::from(Box::new(
+                            Problem::error(
+                                Code::YamlSyntax,
+                                "an alias stands inside what it names",
+                            )
+                            .at(Label::here(node.span(), "this would never end"))
+                            .help("write the value out"),
+                        )));
+                    }
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
                     if let Some((id, list)) = open.pop() {
@@ -142,6 +172,15 @@ impl<'a> Tree<'a> {
                         let container = &mut tree.nodes[id as usize];
                         (container.a, container.b) = (from, list.len() as u32);
                         container.end = end as u32;
+                        let inside = list.iter().map(|child| sizes[*child as usize]);
+                        let size = inside.fold(1_u32, u32::saturating_add);
+                        sizes[id as usize] = size;
+                        if size as usize > MAX_VALUES {
+                            return Err(Refusal::from(Box::new(too_many(
+                                container.span(),
+                                MAX_VALUES,
+                            ))));
+                        }
                         tree.children.extend(list);
                     }
                     continue;
@@ -149,7 +188,15 @@ impl<'a> Tree<'a> {
                 _ => continue,
             }
             let id = tree.nodes.len() as u32;
+            if tree.nodes.len() >= most {
+                return Err(Refusal::Large);
+            }
             tree.nodes.push(node);
+            sizes.push(match node.kind {
+                Kind::Plain | Kind::Quoted => 1,
+                Kind::Alias => sizes[node.a as usize],
+                Kind::Sequence | Kind::Mapping => 0,
+            });
             if anchor != 0 {
                 anchors.insert(anchor, id);
             }
@@ -159,14 +206,14 @@ impl<'a> Tree<'a> {
             if matches!(node.kind, Kind::Sequence | Kind::Mapping) {
                 open.push((id, Vec::new()));
                 if open.len() > MAX_DEPTH {
-                    return Err(Box::new(
+                    return Err(Refusal::from(Box::new(
                         Problem::error(
                             Code::YamlSyntax,
                             format!("it is nested deeper than {MAX_DEPTH}"),
                         )
                         .at(Label::here(node.span(), "one level too many"))
                         .help("no plan needs this many brackets; was one not closed?"),
-                    ));
+                    )));
                 }
             }
         }
@@ -332,6 +379,13 @@ impl<'t> Ref<'t> {
     }
 }
 
+/// A document with more values than anybody means.
+pub(super) fn too_many(span: Span, most: usize) -> Problem {
+    Problem::error(Code::YamlSyntax, format!("it stands for more than {most} values"))
+        .at(Label::here(span, "one too many"))
+        .help("split it into several plans; every use of an alias counts anew")
+}
+
 fn scan_problem(error: &granit_parser::ScanError, text: &str) -> Problem {
     let marker = error.marker();
     let span = Span {
@@ -369,8 +423,15 @@ fn scan_problem(error: &granit_parser::ScanError, text: &str) -> Problem {
 mod tests {
     use super::*;
 
+    fn refused(text: &str) -> Problem {
+        match Tree::read(text, MAX_VALUES) {
+            Err(Refusal::Wrong(problem)) => *problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn text_at(text: &str, path: Path) -> Option<String> {
-        let tree = Tree::read(text).unwrap();
+        let tree = Tree::read(text, MAX_VALUES).unwrap();
         tree.find(&path).and_then(|f| f.value.text().map(str::to_owned))
     }
 
@@ -387,10 +448,25 @@ mod tests {
     #[test]
     fn a_span_covers_the_value_where_it_stands() {
         let text = "é: 1\ntasks:\n  - id: \"a b\"\n";
-        let tree = Tree::read(text).unwrap();
+        let tree = Tree::read(text, MAX_VALUES).unwrap();
         let span = tree.find(&Path::task(0).key("id")).unwrap().value.span();
         assert_eq!((span.line, span.column), (3, 9));
         assert_eq!(&text[span.offset..span.offset + span.len], "\"a b\"");
+    }
+
+    #[test]
+    fn aliases_that_multiply_are_refused_before_they_do() {
+        let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for n in 1..10 {
+            text.push_str(&format!(
+                "a{n}: &a{n} [{}]\n",
+                vec![format!("*a{}", n - 1); 10].join(",")
+            ));
+        }
+        let problem = refused(&text);
+        assert!(problem.message.contains("more than"), "{}", problem.message);
+        let problem = refused("a: &a [*a]\n");
+        assert!(problem.message.contains("inside what it names"), "{}", problem.message);
     }
 
     #[test]
@@ -398,11 +474,11 @@ mod tests {
         for (text, line, column) in
             [("a:\n\t- x\n", 2, 2), ("a: [x", 1, 4), ("a: b\n---\nc: d\n", 2, 1)]
         {
-            let problem = Tree::read(text).unwrap_err();
+            let problem = refused(text);
             assert_eq!(problem.place(), (line, column), "{text:?} {}", problem.message);
         }
         let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-        let problem = Tree::read(&deep).unwrap_err();
+        let problem = refused(&deep);
         assert!(problem.message.contains("nested"), "{}", problem.message);
     }
 }
