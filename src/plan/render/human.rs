@@ -38,7 +38,7 @@ pub fn problem(problem: &Problem, source: Source<'_>, colour: bool) -> String {
         group = group.element(snippet);
     }
     if problem.labels.is_empty() {
-        group = group.element(Origin::path(source.file));
+        group = group.element(Origin::path(source.file).line(1).char_column(1));
     }
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));

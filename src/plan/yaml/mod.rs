@@ -163,10 +163,10 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
         if matches!(error.without_snippet(), serde_yaml::Error::Budget { .. }) {
             return only(Box::new(problem_of(&error, text)));
         }
-        let tree = match Tree::read(text, MAX_VALUES / 2) {
+        let tree = match Tree::read(text, MAX_VALUES / 4) {
             Ok(tree) => tree,
             Err(Refusal::Wrong(problem)) => return only(problem),
-            // Half of the memory is taken by the text; then the first thing that is wrong has to do.
+            // A plan of ten thousand tasks has half a million; beyond, the first thing that is wrong has to do.
             Err(Refusal::Large) => return only(Box::new(problem_of(&error, text))),
         };
         let schema = schemars::schema_for!(T).to_value();
