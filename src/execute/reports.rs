@@ -2,15 +2,14 @@
 
 use super::event::Outcome;
 use super::projection;
-use super::run::RunError;
 use super::state::RunState;
 use super::worktree::Places;
 use super::world::{self, AnswerFile};
 use crate::integrate::report;
-use crate::store::{self, Mode};
+use crate::store::{self, Mode, StoreError};
 
 /// Writes the run's report and, when it waits for a person, the escalation report.
-pub(super) fn write(places: &Places, state: &RunState) -> Result<(), RunError> {
+pub(super) fn write(places: &Places, state: &RunState) -> Result<(), StoreError> {
     let facts = facts(places, state);
     store::replace(&places.report(), report::run_report(&facts).as_bytes(), Mode::Private)?;
     let json = serde_json::to_string_pretty(&facts).unwrap_or_default() + "\n";
@@ -65,7 +64,7 @@ fn facts(places: &Places, state: &RunState) -> report::Report {
 }
 
 /// Leaves an answer for the coordinator, the one that runs or the next.
-pub fn leave_answer(places: &Places, answer: &AnswerFile) -> Result<(), RunError> {
+pub fn leave_answer(places: &Places, answer: &AnswerFile) -> Result<(), StoreError> {
     store::make_dir(&places.answers())?;
     let word = serde_json::to_value(answer.choice).ok();
     let word = word.as_ref().and_then(|w| w.as_str()).unwrap_or("answer").to_owned();

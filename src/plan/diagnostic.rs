@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use super::code::Code;
-use super::place::{Path, Step};
-use super::yaml::tree::Tree;
+use super::pattern::PatternError;
+use super::place::Path;
 use crate::types::TaskId;
 
 /// Whether a problem refuses the plan.
@@ -209,31 +209,41 @@ impl Problem {
     }
 }
 
-/// Gives every label that names a value its place in the text, and every problem the task in which it lies; then puts
-/// the problems into the order of the file.
-pub fn locate(problems: &mut [Problem], tree: &Tree<'_>) {
-    for problem in problems.iter_mut() {
-        for label in &mut problem.labels {
-            let (path, key) = match &label.at {
-                Anchor::Value(path) => (path, false),
-                Anchor::Key(path) => (path, true),
-                Anchor::Span(_) | Anchor::Elsewhere { .. } => continue,
-            };
-            if let Some(found) = tree.find(path) {
-                let node = found.key.filter(|_| key).unwrap_or(found.value);
-                label.at = Anchor::Span(node.span());
-            }
+/// What is wrong with a path or pattern of a document.
+pub fn bad_path(raw: &str, error: &PatternError, path: Path) -> Problem {
+    let text = shown(raw);
+    let (code, message, help) = match error {
+        PatternError::Empty => (
+            Code::BadPattern,
+            format!("`{text}` names nothing"),
+            "name a file or directory in the repository",
+        ),
+        PatternError::Absolute => (
+            Code::PathAbsolute,
+            format!("`{text}` is absolute"),
+            "paths are relative to the repository's root",
+        ),
+        PatternError::Escapes => {
+            (Code::PathEscapesRepo, format!("`{text}` leaves the repository"), "take the `..` out")
         }
-        if problem.task.is_none()
-            && let Some([Step::Key(tasks), Step::Index(n), ..]) =
-                problem.path.as_ref().map(Path::steps)
-            && tasks == "tasks"
-        {
-            let id = tree.find(&Path::task(*n).key("id"));
-            problem.task = id.and_then(|found| TaskId::parse(found.value.text()?));
-        }
-    }
-    problems.sort_by_key(|p| p.span().map_or(0, |s| s.offset));
+        PatternError::GitDir => (
+            Code::PathInGitDir,
+            format!("`{text}` lies in git's own directory"),
+            "no task may touch it",
+        ),
+        PatternError::Malformed(why) => (
+            Code::BadPattern,
+            format!("`{text}` is not a pattern: {why}"),
+            "`\\` before a sign makes it a plain character",
+        ),
+    };
+    Problem::error(code, message).on(path, "here").help(help)
+}
+
+/// Text from a document as it may stand in a message: short, on one line.
+pub fn shown(text: &str) -> String {
+    let short: String = text.chars().take(80).collect();
+    short.escape_debug().to_string()
 }
 
 /// The one of `known` that is nearest to `word`, when it is near enough to be a slip.

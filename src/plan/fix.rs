@@ -10,7 +10,7 @@ use super::schema::Document;
 use super::wave::Order;
 use super::yaml::edit::{Edit, add_to_list, apply};
 use super::yaml::tree::{MAX_VALUES, Tree};
-use super::{Facts, costs, parse, yaml};
+use super::{Facts, parse, yaml};
 
 /// A plan's text with the missing dependencies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,13 +209,4 @@ fn without_needless(order: &Order, added: Vec<(usize, usize)>) -> Vec<(usize, us
     }
     kept.sort_unstable();
     kept
-}
-
-/// What `edges` needs of a document.
-pub type Claimed<'a> = (Order, Vec<u64>, Box<dyn Fn(&Order) -> Found + 'a>);
-
-/// What each task costs, for the choice of a direction.
-pub(super) fn cost_of(document: &Document) -> Vec<u64> {
-    let inherited = document.defaults.as_ref().and_then(|d| d.estimate);
-    costs(document.tasks.iter().map(|t| t.estimate.or(inherited).map(|l| l.millis)))
 }

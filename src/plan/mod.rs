@@ -305,7 +305,7 @@ pub fn analyse(
         && let Ok(text) = yaml::text_of(bytes, "tasks")
         && let Ok(tree) = yaml::tree::Tree::read(text, yaml::tree::MAX_VALUES)
     {
-        diagnostic::locate(problems, &tree);
+        yaml::locate::locate(problems, &tree);
     }
     checked
 }

@@ -6,7 +6,7 @@ use super::Checker;
 use super::tasks::Paths;
 use crate::plan::Facts;
 use crate::plan::conflict::{self, Claim, Role, Side};
-use crate::plan::diagnostic::{Code, Label, Problem};
+use crate::plan::diagnostic::{Code, Label, Problem, shown};
 use crate::plan::pattern::Pattern;
 use crate::plan::place::Path;
 use crate::plan::schema::{Document, IntentAction, IntentValue, PatchIntent};
@@ -131,7 +131,7 @@ impl Checker<'_> {
         let (first, second) = (side(0), side(1));
         let (waiting, before) = (&fix.0, &fix.1);
         let what = if files { "the file" } else { "the resource" };
-        Problem::error(c.code, format!("two unordered tasks touch `{}`", super::shown(&c.target)))
+        Problem::error(c.code, format!("two unordered tasks touch `{}`", shown(&c.target)))
             .on(second.0, second.1)
             .at(Label::on(first.0, first.1))
             .help(format!("order them, or give {what} to one of them"))

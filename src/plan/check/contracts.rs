@@ -1,11 +1,11 @@
 //! The checks of contracts: that they are there, say what the plan pins, and are used by who may.
 
-use super::tasks::{Paths, bad_path};
-use super::{Checker, shown};
+use super::Checker;
+use super::tasks::Paths;
 use crate::plan::ContractStatus;
 use crate::plan::conflict::Role;
 use crate::plan::contract::{self, State};
-use crate::plan::diagnostic::{Anchor, Code, Label, Problem};
+use crate::plan::diagnostic::{Anchor, Code, Label, Problem, bad_path, shown};
 use crate::plan::pattern::Pattern;
 use crate::plan::place::Path;
 use crate::plan::schema::{ContractSpec, TaskSpec};

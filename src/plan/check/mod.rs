@@ -10,8 +10,7 @@ use std::collections::HashMap;
 
 use crate::plan::config::{Config, Forbidden};
 use crate::plan::conflict;
-use crate::plan::diagnostic::{Code, Label, Problem};
-use crate::plan::fix::{Claimed, cost_of};
+use crate::plan::diagnostic::{Code, Label, Problem, shown};
 use crate::plan::place::Path;
 use crate::plan::schema::{Defaults, Document};
 use crate::plan::wave::Order;
@@ -21,7 +20,6 @@ use crate::types::TaskId;
 use conflicts::Claims;
 use suggest::Suggest;
 use tasks::Paths;
-pub(super) use tasks::bad_path;
 pub use vacuous::is_vacuous;
 
 /// Checks `document` against `facts` and `config`; every problem is found, not the first.
@@ -35,6 +33,9 @@ pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {
 pub fn resolve(document: &Document, facts: &Facts, config: &Config) -> Plan {
     Checker::new(document, facts, config).run().1
 }
+
+/// The order of a plan's tasks, what each costs, and what finds the conflicts in any order.
+pub(super) type Claimed<'a> = (Order, Vec<u64>, Box<dyn Fn(&Order) -> conflict::Found + 'a>);
 
 /// The order of a document's tasks, what each costs, and what finds their conflicts in any order; `None` when ids or
 /// dependencies are wrong.
@@ -56,7 +57,9 @@ pub(super) fn claims<'a>(
         let claims = Claims::of(&paths, facts, document);
         conflict::find(order, &claims.files(), &claims.resources())
     };
-    Some((order, cost_of(document), Box::new(find)))
+    let inherited = document.defaults.as_ref().and_then(|d| d.estimate);
+    let cost = costs(document.tasks.iter().map(|t| t.estimate.or(inherited).map(|l| l.millis)));
+    Some((order, cost, Box::new(find)))
 }
 
 struct Checker<'a> {
@@ -307,10 +310,4 @@ impl<'a> Checker<'a> {
         }
         out
     }
-}
-
-/// Text from the plan as it may stand in a message: short, on one line.
-fn shown(text: &str) -> String {
-    let short: String = text.chars().take(80).collect();
-    short.escape_debug().to_string()
 }

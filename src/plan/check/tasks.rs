@@ -1,10 +1,10 @@
 //! The checks of one task: its paths, its verification, what it resolves to.
 
-use super::{Checker, shown, vacuous::is_vacuous};
+use super::{Checker, vacuous::is_vacuous};
 use crate::plan::config::AGENTS;
 use crate::plan::conflict::Role;
-use crate::plan::diagnostic::{Code, Label, Problem};
-use crate::plan::pattern::{Pattern, PatternError};
+use crate::plan::diagnostic::{Code, Label, Problem, bad_path, shown};
+use crate::plan::pattern::Pattern;
 use crate::plan::place::Path;
 use crate::plan::schema::{CheckSpec, TaskSpec};
 use crate::plan::{
@@ -337,35 +337,4 @@ fn nul(path: Path) -> Problem {
     )
     .on(path, "here")
     .help("take it out")
-}
-
-/// What is wrong with a path of the plan.
-pub(in crate::plan) fn bad_path(raw: &str, error: &PatternError, path: Path) -> Problem {
-    let text = shown(raw);
-    let (code, message, help) = match error {
-        PatternError::Empty => (
-            Code::BadPattern,
-            format!("`{text}` names nothing"),
-            "name a file or directory in the repository",
-        ),
-        PatternError::Absolute => (
-            Code::PathAbsolute,
-            format!("`{text}` is absolute"),
-            "paths are relative to the repository's root",
-        ),
-        PatternError::Escapes => {
-            (Code::PathEscapesRepo, format!("`{text}` leaves the repository"), "take the `..` out")
-        }
-        PatternError::GitDir => (
-            Code::PathInGitDir,
-            format!("`{text}` lies in git's own directory"),
-            "no task may touch it",
-        ),
-        PatternError::Malformed(why) => (
-            Code::BadPattern,
-            format!("`{text}` is not a pattern: {why}"),
-            "`\\` before a sign makes it a plain character",
-        ),
-    };
-    Problem::error(code, message).on(path, "here").help(help)
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::diagnostic::{Code, Label, Problem, Span, locate};
+use super::diagnostic::{Code, Label, Problem, Span, bad_path};
 use super::pattern::Pattern;
 use super::place::Path;
 use super::risk::{self, Rules};
@@ -256,7 +256,7 @@ impl Config {
 /// Gives the problems of a configuration their places in its text.
 fn place(problems: &mut [Problem], text: &str) {
     if let Ok(tree) = Tree::read(text, MAX_VALUES) {
-        locate(problems, &tree);
+        yaml::locate::locate(problems, &tree);
     }
 }
 
@@ -268,7 +268,7 @@ fn weighted(entry: &SensitivePattern) -> (&str, u64) {
 }
 
 fn bad(raw: &str, error: &super::pattern::PatternError, path: Path) -> Problem {
-    let mut problem = super::check::bad_path(raw, error, path);
+    let mut problem = bad_path(raw, error, path);
     problem.code = Code::BadPattern;
     problem
 }

@@ -1,6 +1,7 @@
 //! YAML text into typed values, and everything that is wrong with its shape. The only room that knows YAML.
 
 pub mod edit;
+pub mod locate;
 pub mod shape;
 pub mod tree;
 
