@@ -207,7 +207,8 @@ pub fn show_problems(context: &Context, gathered: &Gathered) {
     if more > 0 {
         context.output.diagnostic(&format!("… and {more} more; `--json` lists them"));
     }
-    if let Some(first) = problems.first() {
+    let worst = problems.iter().find(|p| p.severity == Severity::Error).or(problems.first());
+    if let Some(first) = worst {
         let code = first.code.word();
         context
             .output
