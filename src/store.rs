@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file or directory that could not be written, and why.
@@ -92,9 +92,26 @@ pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError
 
 /// Replaces the content of a file of the user's, which keeps its rights.
 pub fn rewrite(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let mode = fs::metadata(path).map_err(failed("read", path))?.permissions();
+    let meta = fs::metadata(path).map_err(failed("read", path))?;
+    let refused = |why: &str| failed("rewrite", path)(io::Error::other(why.to_owned()));
+    if !meta.is_file() {
+        return Err(refused("it is not a regular file"));
+    }
+    if meta.permissions().readonly()
+        || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err()
+    {
+        return Err(refused("it is read-only"));
+    }
     let temp = beside(path, content, Mode::Private)?;
-    temp.as_file().set_permissions(mode).map_err(failed("write", path))?;
+    if meta.nlink() > 1 || meta.uid() != rustix::process::geteuid().as_raw() {
+        // Another name or another owner of it would be lost with a new file: the old one gets the new content, and the
+        // whole of it lies beside until then.
+        let mut file =
+            File::options().write(true).truncate(true).open(path).map_err(failed("open", path))?;
+        file.write_all(content).map_err(failed("write", path))?;
+        return file.sync_data().map_err(failed("sync", path));
+    }
+    temp.as_file().set_permissions(meta.permissions()).map_err(failed("write", path))?;
     temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
     Ok(())
 }

@@ -260,7 +260,7 @@ fn no_contract_upsets_the_reader() {
                     Some(version.value.as_str())
                 );
             }
-            if let Ok(new) = renegotiate::renegotiate(file, &text, 5) {
+            if let Ok(new) = renegotiate::renegotiate(file, &text, 0, 5) {
                 let again = header::read(file, &new.text);
                 assert_eq!(again.version.map(|v| v.value), Some(new.to), "{file}: {}", new.text);
                 assert_eq!(again.renegotiation, Some(new.count), "{file}: {}", new.text);

@@ -8,15 +8,15 @@ use serde::Serialize;
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::facts::read_lock;
 use super::gather::{Gathered, Purpose, gather};
 use super::output::columns;
-use super::plan::write_lock;
+use super::pins::{own_dir, read_lock, write_lock};
 use crate::coordinate::mailbox::{self, Kind};
 use crate::execute::world::present;
 use crate::git::Repo;
+use crate::plan::Pattern;
 use crate::plan::contract::renegotiate::{Refused, Renewed, renegotiate};
-use crate::plan::contract::stub::{EXTENSIONS, Stub, is_name};
+use crate::plan::contract::stub::{EXTENSIONS, Stub, is_name, is_signature};
 use crate::plan::contract::{self, Lock, Pin, Renegotiation, State, header};
 use crate::plan::diagnostic::closest;
 use crate::plan::place;
@@ -109,7 +109,7 @@ fn new(
         return Err(usage(format!("`{name}` cannot be the name of an interface"))
             .hint("letters, digits and `_`, not a digit first"));
     }
-    let bad = methods.iter().find(|m| !is_name(m) && (!m.contains('(') || m.contains('\n')));
+    let bad = methods.iter().find(|m| !is_name(m) && !is_signature(m));
     if let Some(bad) = bad {
         return Err(usage(format!("`{bad}` is neither the name of a method nor a signature"))
             .hint("`login`, or `\"login(self, user: str) -> Token\"` as the file's language writes it"));
@@ -136,7 +136,9 @@ fn new(
     });
     let version = match head {
         Some(head) => head.as_str().chars().take(7).collect(),
-        None => contract::hash(&draft).chars().take(12).collect::<String>(),
+        None => {
+            contract::hash(&path.to_string_lossy(), &draft).chars().take(12).collect::<String>()
+        }
     };
     let text = text(&version).unwrap_or(draft);
     let Some(output) = output else {
@@ -144,12 +146,17 @@ fn new(
         return Ok(Exit::Done);
     };
     let path = context.dir.join(output);
+    let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
+    let inside = path.strip_prefix(&root).ok().and_then(|p| p.to_str());
+    if inside.is_none_or(|p| Pattern::parse(p, true).is_err()) {
+        return Err(usage(format!("{} does not lie in the repository", output.display()))
+            .hint("workers get contracts from a commit: name a file below the repository's root"));
+    }
     store::make_user_dir(&parent)?;
     if !store::create_new(&path, text.as_bytes(), Mode::Shared)? {
         return Err(usage(format!("{} is there already", output.display()))
             .hint("name another file; `contract renegotiate` changes one that is there"));
     }
-    let root = Repo::checkout_around(&context.dir).unwrap_or_else(|| context.dir.clone());
     let shown = path.strip_prefix(&root).unwrap_or(output);
     if context.output.manner.json {
         let value = serde_json::json!({"name": name, "version": version, "file_path": shown});
@@ -256,9 +263,15 @@ fn again(
     let mut lock = read_lock(&gathered.root)?;
     let most = gathered.config.max_renegotiations();
     let renewed = renew(&gathered, spec, most, &lock)?;
-    let path = gathered.root.join(&spec.file_path);
-    store::rewrite(&path, renewed.text.as_bytes())?;
-    let pinned = pin_in_plan(&gathered, n, &renewed.to)?;
+    // Everything that can be refused is, before the first file changes.
+    let plan = with_version(&gathered, n, &renewed.to)?;
+    own_dir(&context.dir, &gathered.root)?;
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    store::rewrite(&real(&gathered.root.join(&spec.file_path)), renewed.text.as_bytes())?;
+    let pinned = plan.is_some();
+    if let Some(new) = plan {
+        store::rewrite(&real(&gathered.path), &new)?;
+    }
     let at = now();
     let before = lock.contracts.remove(name);
     let mut renegotiations = before.map(|p| p.renegotiations).unwrap_or_default();
@@ -271,12 +284,12 @@ fn again(
     let pin = Pin {
         version: Some(renewed.to.clone()),
         file_path: spec.file_path.clone(),
-        sha256: contract::hash(&renewed.text),
+        sha256: contract::hash(&spec.file_path, &renewed.text),
         renegotiations,
     };
     lock.v = 1;
     lock.contracts.insert(name.to_owned(), pin);
-    write_lock(context, &gathered.root, &lock)?;
+    write_lock(&context.dir, &gathered.root, &lock)?;
     let consumers = consumers(document, spec);
     let body = format!(
         "The contract {name} ({}) was renegotiated: version {} is now {}. Reason: {reason}",
@@ -322,7 +335,8 @@ fn renew(
         )
         .hint(format!("`slimductor contract new {} METHOD… -o {file}`", spec.name)));
     };
-    renegotiate(file, text, most).map_err(|refused| match refused {
+    let before = lock.contracts.get(&spec.name).map_or(0, |p| p.renegotiations.len());
+    renegotiate(file, text, before as u32, most).map_err(|refused| match refused {
         Refused::NoVersion => {
             Failure::new(Exit::Invalid, format!("the first comment of `{file}` says no version"))
                 .hint("it needs the lines `Contract: NAME` and `Version: …`")
@@ -346,18 +360,38 @@ fn renew(
     })
 }
 
-/// Puts the new version into the plan's file; whether there was one to put it in place of.
-fn pin_in_plan(gathered: &Gathered, n: usize, version: &str) -> Result<bool, Failure> {
-    let Ok(text) = text_of(&gathered.bytes, "tasks") else { return Ok(false) };
-    let Ok(tree) = Tree::read(text, MAX_VALUES) else { return Ok(false) };
+/// The plan's text with the new version in the place of the old; `None` when the plan pins none.
+fn with_version(gathered: &Gathered, n: usize, version: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let by_hand = || {
+        let file = gathered.file.display();
+        Failure::new(Exit::Invalid, format!("the version in {file} cannot be edited in place"))
+            .hint(
+                "write it as a plain value of this contract alone, without anchor, alias or block",
+            )
+    };
+    let old = document(gathered)?;
+    if old.contracts.get(n).is_none_or(|c| c.version.is_none()) {
+        return Ok(None);
+    }
+    let text = text_of(&gathered.bytes, "tasks").map_err(|_| by_hand())?;
+    let tree = Tree::read(text, MAX_VALUES).map_err(|_| by_hand())?;
     let path = place::Path::of("contracts").index(n).key("version");
-    let Some(change) = edit::set_word(text, &tree, &path, version) else { return Ok(false) };
+    let change = edit::set_word(text, &tree, &path, version).ok_or_else(by_hand)?;
+    let edited = edit::apply(text, vec![change]);
+    // The proof: read again it says the same, but for this one version.
+    let mut new = crate::plan::parse(edited.as_bytes()).map_err(|_| by_hand())?;
+    let Some(contract) = new.contracts.get_mut(n).filter(|c| c.version.as_deref() == Some(version))
+    else {
+        return Err(by_hand());
+    };
+    contract.version = old.contracts.get(n).and_then(|c| c.version.clone());
+    if format!("{new:?}") != format!("{old:?}") {
+        return Err(by_hand());
+    }
     let lead = gathered.bytes.len() - text.len();
-    let mut new = gathered.bytes.get(..lead).unwrap_or_default().to_vec();
-    new.extend(edit::apply(text, vec![change]).into_bytes());
-    let file = gathered.path.canonicalize().unwrap_or_else(|_| gathered.path.clone());
-    store::rewrite(&file, &new)?;
-    Ok(true)
+    let mut whole = gathered.bytes.get(..lead).unwrap_or_default().to_vec();
+    whole.extend(edited.into_bytes());
+    Ok(Some(whole))
 }
 
 /// Everyone who relies on a contract: its consumers, and the tasks that name it.

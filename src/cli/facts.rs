@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::exit::{Exit, Failure};
 use crate::git::Repo;
 use crate::plan::config::Config;
-use crate::plan::contract::{Lock, Pin};
+use crate::plan::contract::Pin;
 use crate::plan::environment::Environment;
 use crate::plan::pattern::plain_parents;
 use crate::plan::schema::Document;
@@ -24,30 +24,27 @@ pub struct Surroundings<'a> {
     pub for_run: bool,
 }
 
-/// Where the pins of contracts stand.
-pub fn lock_path(root: &Path) -> PathBuf {
-    root.join(".orchestrator").join("contracts.lock")
+/// The content of a regular file of at most `most` bytes; what is none, a device or a pipe say, is refused.
+pub fn read_regular(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::{Error, Read};
+    // Asked before it is opened: opening a pipe waits for the other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(Error::other("it is not a regular file"));
+    }
+    let opened = std::fs::File::open(path)?;
+    let length = opened.metadata().map_or(0, |m| m.len()).min(most);
+    // Room for all of it at once, as far as the file's length can be believed.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    opened.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(Error::other(format!("it has more than {most} bytes")));
+    }
+    Ok(bytes)
 }
 
-/// What `plan` pinned the last time; empty when it never did.
-pub fn read_lock(root: &Path) -> Result<Lock, Failure> {
-    let path = lock_path(root);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
-        Err(e) => {
-            let message = format!("cannot read {}: {e}", path.display());
-            return Err(Failure::new(Exit::Unreadable, message));
-        }
-    };
-    serde_json::from_slice(&bytes).map_err(|e| {
-        Failure::new(
-            Exit::Unreadable,
-            format!("{} is not what slimductor wrote: {e}", path.display()),
-        )
-        .hint("remove it; `slimductor plan` pins the contracts again")
-    })
-}
+/// The largest contract and the largest lockfile that are read, in bytes.
+const MAX_CONTRACT: u64 = 4 * 1024 * 1024;
+const MAX_LOCKFILE: u64 = 512 * 1024 * 1024;
 
 impl Surroundings<'_> {
     /// The facts about everything that `document` names.
@@ -64,14 +61,30 @@ impl Surroundings<'_> {
         }
         self.paths(document, &inside, &mut facts);
         for contract in &document.contracts {
-            let path = contract.file_path.as_str();
-            let allowed = Pattern::parse(path, true).is_ok();
-            let text =
-                allowed.then(|| std::fs::read_to_string(self.root.join(path)).ok()).flatten();
-            facts.contracts.insert(path.to_owned(), text);
+            self.contract(contract.file_path.as_str(), &inside, &mut facts);
         }
         self.uncommitted(document, &mut facts);
         facts
+    }
+
+    /// Reads a contract's file, when it lies inside the repository.
+    fn contract(&self, path: &str, inside: &Path, facts: &mut Facts) {
+        facts.contracts.insert(path.to_owned(), None);
+        if Pattern::parse(path, true).is_err() {
+            return;
+        }
+        let Ok(real) = self.root.join(path).canonicalize() else { return };
+        let text = if real.starts_with(inside) {
+            read_regular(&real, MAX_CONTRACT).map_err(|e| e.to_string()).and_then(|bytes| {
+                String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+            })
+        } else {
+            Err("it lies outside of the repository".to_owned())
+        };
+        match text {
+            Ok(text) => drop(facts.contracts.insert(path.to_owned(), Some(text))),
+            Err(why) => drop(facts.unreadable.insert(path.to_owned(), why)),
+        }
     }
 
     /// Which patterns name a file as they stand, and which links lie on the way to a path.
@@ -83,7 +96,11 @@ impl Surroundings<'_> {
         let inherited = document.defaults.iter().flat_map(|d| &d.patch_intents);
         let intents = document.tasks.iter().flat_map(|t| &t.patch_intents).chain(inherited);
         let mut known: HashMap<String, bool> = HashMap::new();
-        for path in lists.chain(intents.map(|i| &i.file)) {
+        let checks = document.tasks.iter().flat_map(|t| &t.verification);
+        let integration = document.integration.iter();
+        let merged = integration.flat_map(|i| i.incremental.iter().chain(&i.final_).flatten());
+        let checked = checks.chain(merged).flat_map(|c| &c.paths);
+        for path in lists.chain(intents.map(|i| &i.file)).chain(checked) {
             let glob = path.contains(['*', '?', '[', '{', '\\']);
             if glob
                 && !facts.existing.contains(path)
@@ -92,11 +109,26 @@ impl Surroundings<'_> {
             {
                 facts.existing.insert(path.clone());
             }
+            if glob {
+                self.odd_directories(path, facts);
+            }
             // Only what lies on the way to a named path can lead out of the repository.
             if let Some(parents) = plain_parents(path) {
                 self.walk(parents, inside, facts, &mut known);
-            } else if let Ok(pattern) = Pattern::parse(path, facts.existing.contains(path)) {
+            } else if let Ok(pattern) = Pattern::parse_in(path, &facts.existing) {
                 self.walk(pattern.fixed_parents().into_iter(), inside, facts, &mut known);
+            }
+        }
+    }
+
+    /// Directories on the way whose names hold signs of globs, such as `app/[id]`.
+    fn odd_directories(&self, path: &str, facts: &mut Facts) {
+        let cuts = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        let odd =
+            cuts.filter(|dir| dir.contains(['[', '{', '*', '?', '\\']) && !dir.starts_with('/'));
+        for dir in odd.take(32) {
+            if self.root.join(dir).symlink_metadata().is_ok_and(|m| m.is_dir()) {
+                facts.existing.insert(dir.to_owned());
             }
         }
     }
@@ -137,9 +169,8 @@ impl Surroundings<'_> {
         let Some(tip) = branch.and_then(|b| repo.branch_tip(&b).ok().flatten()) else { return };
         for (path, text) in &facts.contracts {
             let Some(text) = text else { continue };
-            if let Ok(committed) = repo.file_at(&tip, path)
-                && committed.as_deref() != Some(text.as_bytes())
-            {
+            // As git would write it: line ends may differ on disk.
+            if !repo.is_committed(&tip, path, text.as_bytes()).unwrap_or(true) {
                 facts.uncommitted.insert(path.clone());
             }
         }
@@ -194,9 +225,8 @@ const SKIPPED: [&str; 12] = [
     "Pods",
     "coverage",
 ];
-/// How deep projects of a monorepo may lie, and how many directories are looked at.
+/// How deep projects of a monorepo may lie.
 const DEPTH: usize = 6;
-const DIRECTORIES: usize = 20_000;
 
 /// The lockfiles at the root and in the directories of a monorepo, but for what git ignores.
 pub fn environment(
@@ -207,33 +237,42 @@ pub fn environment(
     let names: HashSet<&str> = config.boundaries.lockfiles.iter().map(String::as_str).collect();
     let mut found: Vec<String> = Vec::new();
     let mut todo = vec![(root.to_owned(), String::new(), 0)];
-    let mut looked_at = 0;
+    let failed = |path: &Path, e: std::io::Error| {
+        Failure::new(
+            Exit::Environment,
+            format!("cannot look for lockfiles in {}: {e}", path.display()),
+        )
+    };
     while let Some((dir, prefix, depth)) = todo.pop() {
-        looked_at += 1;
-        if looked_at > DIRECTORIES {
-            let message = format!("more than {DIRECTORIES} directories to look for lockfiles in");
-            return Err(Failure::new(Exit::Environment, message)
-                .hint("is this the root of a repository? `-C DIR` names another directory"));
-        }
-        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            // What git does not know of may be anybody's; what it tracks has to be readable.
+            Err(_) if depth > 0 && !repo.is_some_and(|r| r.tracks_below(&prefix)) => continue,
+            Err(e) => return Err(failed(&dir, e)),
+        };
         for entry in entries.flatten() {
-            let (name, kind) = (entry.file_name(), entry.file_type());
-            let (Some(name), Ok(kind)) = (name.to_str(), kind) else { continue };
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let Ok(kind) = entry.file_type() else { continue };
+            let here = format!("{prefix}{name}");
             if kind.is_dir() {
-                let skip = name.starts_with('.') || SKIPPED.contains(&name);
-                // A repository of its own is not this one's project.
-                if !skip && depth < DEPTH && !entry.path().join(".git").exists() {
-                    todo.push((entry.path(), format!("{prefix}{name}/"), depth + 1));
+                let skip = name.starts_with('.') || SKIPPED.contains(&name) || depth >= DEPTH;
+                // What is ignored, or a repository of its own, is not this one's project.
+                let ignored = || repo.is_some_and(|r| r.is_ignored(Path::new(&here)));
+                if !skip && !entry.path().join(".git").exists() && !ignored() {
+                    todo.push((entry.path(), format!("{here}/"), depth + 1));
                 }
-            } else if kind.is_file() && names.contains(name) {
-                found.push(format!("{prefix}{name}"));
+            } else if names.contains(name) && entry.path().is_file() {
+                found.push(here);
             }
         }
     }
-    found.retain(|path| !repo.is_some_and(|r| r.is_ignored(Path::new(path))));
+    found.retain(|path| {
+        !repo.is_some_and(|r| r.is_ignored(Path::new(path)) && !r.tracks(Path::new(path)))
+    });
     let mut files = Vec::with_capacity(found.len());
     for path in found {
-        let content = std::fs::read(root.join(&path)).map_err(|e| {
+        let content = read_regular(&root.join(&path), MAX_LOCKFILE).map_err(|e| {
             Failure::new(Exit::Environment, format!("cannot read the lockfile {path}: {e}"))
         })?;
         files.push((path, content));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::facts::{Surroundings, environment, read_lock};
+use super::facts::{Surroundings, environment, read_regular};
+use super::pins::read_lock;
 use crate::git::Repo;
 use crate::plan::config::{Config, Invalid};
 use crate::plan::contract::Lock;
@@ -123,7 +124,7 @@ fn read_plan(path: &Path, file: &Path) -> Result<Vec<u8>, Failure> {
 pub fn config(context: &Context, root: &Path) -> Result<(Config, Vec<u8>), Failure> {
     let path = config_file(context, root);
     let bytes = match &path {
-        Some(path) => std::fs::read(path).map_err(|e| {
+        Some(path) => read_regular(path, plan::yaml::MAX_INPUT as u64).map_err(|e| {
             Failure::new(Exit::Invalid, format!("cannot read {}: {e}", path.display()))
         })?,
         None => Vec::new(),
@@ -136,8 +137,11 @@ pub fn config(context: &Context, root: &Path) -> Result<(Config, Vec<u8>), Failu
             let file = file.strip_prefix(root).unwrap_or(file).to_string_lossy();
             let source = Source { file: &file, text };
             let colour = context.output.manner.colour;
-            let shown: Vec<String> =
+            let mut shown: Vec<String> =
                 problems.iter().take(20).map(|p| human::problem(p, source, colour)).collect();
+            if problems.len() > 20 {
+                shown.push(format!("… and {} more", problems.len() - 20));
+            }
             let message = format!("the configuration is invalid\n{}", shown.join("\n\n"));
             Failure::new(Exit::Invalid, message).hint("`slimductor schema config` prints every key")
         }

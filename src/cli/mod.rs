@@ -13,6 +13,7 @@ mod gather;
 mod init;
 mod logs;
 mod output;
+mod pins;
 mod plan;
 mod plan_report;
 mod progress;

@@ -7,12 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::facts::lock_path;
 use super::gather::{Gathered, Purpose, gather};
+use super::pins::write_lock;
 use super::plan_report::{PlanReport, summary};
 use crate::execute::run::DEFAULT_JOBS;
-use crate::execute::worktree::EXCLUDED;
-use crate::git::Repo;
 use crate::plan::config::Config;
 use crate::plan::contract::{self, Lock, Pin};
 use crate::plan::diagnostic::{Code, Severity, closest};
@@ -78,6 +76,8 @@ pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Failure> {
             .hint("leave one of them out"));
         }
     };
+    // Also a failure is then told in JSON.
+    context.output.manner.json |= format == Format::Json;
     let purpose = if args.dry_run { Purpose::Check } else { Purpose::Pin };
     let mut gathered = gather(context, args.file.as_deref(), purpose)?;
     let mut unfixed = None;
@@ -234,12 +234,21 @@ fn write(context: &Context, gathered: &Gathered) -> Result<(), Failure> {
     };
     if let Some(text) = document::markdown(&gathered.analysis, beside) {
         let path = gathered.root.join("execution-plan.md");
+        let ours = match std::fs::read(&path) {
+            Ok(old) => old.is_empty() || old.starts_with(document::TITLE.as_bytes()),
+            Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+        };
+        if !ours {
+            let message = format!("{} is there, and slimductor did not write it", path.display());
+            return Err(Failure::new(Exit::Environment, message)
+                .hint("move it away, or use --dry-run, which writes nothing"));
+        }
         store::replace(&path, text.as_bytes(), Mode::Shared)?;
         context.output.note(&format!("wrote {}", path.display()));
     }
     let lock = pinned(gathered);
     if lock != gathered.lock && !lock.contracts.is_empty() {
-        write_lock(context, &gathered.root, &lock)?;
+        write_lock(&context.dir, &gathered.root, &lock)?;
         let s = if lock.contracts.len() == 1 { "" } else { "s" };
         context.output.note(&format!("pinned {} contract{s}", lock.contracts.len()));
     }
@@ -256,24 +265,10 @@ fn pinned(gathered: &Gathered) -> Lock {
         let pin = Pin {
             version: found.version.clone(),
             file_path: found.file_path.clone(),
-            sha256: contract::hash(text),
+            sha256: contract::hash(&found.file_path, text),
             renegotiations: before.map(|p| p.renegotiations.clone()).unwrap_or_default(),
         };
         lock.contracts.insert(found.name.clone(), pin);
     }
     lock
-}
-
-/// Writes the pins, in a directory that `git status` does not show.
-pub fn write_lock(context: &Context, root: &std::path::Path, lock: &Lock) -> Result<(), Failure> {
-    if let Ok(repo) = Repo::discover(&context.dir) {
-        store::ensure_lines(&repo.common().join("info/exclude"), &EXCLUDED)?;
-    }
-    let path = lock_path(root);
-    if let Some(dir) = path.parent() {
-        store::make_dir(dir)?;
-    }
-    let text = serde_json::to_string_pretty(lock).unwrap_or_default() + "\n";
-    store::replace(&path, text.as_bytes(), Mode::Private)?;
-    Ok(())
 }

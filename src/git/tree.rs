@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::Repo;
+use super::{GitError, Repo};
+use crate::types::Sha;
 
 /// The mode of a symbolic link in git's index.
 const LINK: u32 = 0o120_000;
@@ -19,6 +20,33 @@ impl Repo {
     pub fn ignores_case(&self) -> bool {
         let config = self.repo().config().and_then(|mut c| c.snapshot());
         config.is_ok_and(|c| c.get_bool("core.ignorecase").unwrap_or(false))
+    }
+
+    /// Whether git tracks `path`, relative to the root.
+    pub fn tracks(&self, path: &Path) -> bool {
+        self.repo().index().is_ok_and(|index| index.get_path(path, 0).is_some())
+    }
+
+    /// Whether git tracks anything below the directory `prefix`, which ends with `/`.
+    pub fn tracks_below(&self, prefix: &str) -> bool {
+        self.repo().index().is_ok_and(|index| index.find_prefix(prefix).is_ok())
+    }
+
+    /// Whether `content`, as it stands on disk at `path`, is what `commit` holds there once git's filters have had it.
+    pub fn is_committed(&self, commit: &Sha, path: &str, content: &[u8]) -> Result<bool, GitError> {
+        let Some(committed) = self.file_at(commit, path)? else { return Ok(false) };
+        if committed == content {
+            return Ok(true);
+        }
+        let repo = self.repo();
+        let found = repo.find_commit(super::oid(commit)?).map_err(super::lib("read a commit"))?;
+        let tree = found.tree().map_err(super::lib("read a tree"))?;
+        let mut options = git2::DiffOptions::new();
+        options.pathspec(path).disable_pathspec_match(true);
+        let diff = repo.diff_tree_to_workdir(Some(&tree), Some(&mut options));
+        // A link to the file, or one on the way, is compared by what it leads to: that differs here.
+        let diff = diff.map_err(super::lib(format!("compare {path}")))?;
+        Ok(diff.deltas().len() == 0)
     }
 
     /// Whether git ignores `path`, relative to the root.

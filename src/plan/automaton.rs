@@ -73,6 +73,25 @@ impl Class {
         class.meet(&Class::not_slash())
     }
 
+    /// The same characters in either case.
+    fn folded(&self) -> Class {
+        let mut out = self.0.clone();
+        for &(a, b) in &self.0 {
+            for (from, to) in [('A', 'Z'), ('a', 'z')] {
+                let (low, high) = (a.max(from), b.min(to));
+                if low <= high {
+                    let swap = |c: char| char::from((c as u8) ^ 0x20);
+                    out.push((swap(low), swap(high)));
+                }
+            }
+            // Beyond ASCII only what stands alone: no range of other scripts is meant to be folded.
+            if a == b && !a.is_ascii() {
+                out.extend(a.to_lowercase().chain(a.to_uppercase()).map(|c| (c, c)));
+            }
+        }
+        Class(out)
+    }
+
     fn meet(&self, other: &Class) -> Class {
         let mut out = Vec::new();
         for (a, b) in &self.0 {
@@ -266,6 +285,22 @@ impl Automaton {
 
     pub(super) fn matches(&self, path: &str) -> bool {
         self.reach(path).is_some_and(|(_, seen)| seen[self.accept])
+    }
+
+    /// Whether some path begins with `start`.
+    pub(super) fn reaches(&self, start: &str) -> bool {
+        self.reach(start).is_some()
+    }
+
+    /// The automaton that takes every character in either case.
+    pub(super) fn folded(&self) -> Automaton {
+        let mut folded = self.clone();
+        for node in &mut folded.nodes {
+            for (class, _) in &mut node.edges {
+                *class = class.folded();
+            }
+        }
+        folded
     }
 
     /// The nodes that are reached over `path`, as a list and as a mark for each; `None` when there is none.

@@ -1,6 +1,8 @@
 //! Which unordered tasks would touch the same thing: every pair, exactly. Knows indices, patterns and order.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use super::diagnostic::Code;
 use super::pattern::Pattern;
@@ -56,45 +58,36 @@ pub struct Found {
     pub listed: Vec<Conflict>,
     /// How many there are.
     pub count: usize,
+    /// For everything that unordered tasks touch: all tasks that touch it, and how.
+    pub rows: Vec<Vec<(usize, Role)>>,
 }
+
+/// Who touches one thing, each task once, sorted by topological position.
+type Sides = Rc<Vec<Side>>;
 
 /// Claims on one thing or on two overlapping things: every one of `left` meets every one of `right`.
 struct Meeting<'a> {
     target: &'a str,
     files: bool,
-    /// Sorted by topological position.
-    left: Vec<Side>,
+    left: Sides,
     /// `None`: the left side meets itself.
-    right: Option<Vec<Side>>,
+    right: Option<Sides>,
 }
 
 /// Every conflict between `files` claims and between `resources` claims.
 pub fn find(order: &Order, files: &[Claim<&Pattern>], resources: &[Claim<&str>]) -> Found {
     let mut meetings = file_meetings(order, files);
-    let named = Groups::of(resources.iter().map(|claim| (claim.target, side(claim))));
-    for (group, name) in named.names.iter().enumerate() {
-        if let Some(left) = named.clashing(group, order) {
-            meetings.push(Meeting { target: name, files: false, left, right: None });
-        }
-    }
-    for meeting in &mut meetings {
-        strongest(&mut meeting.left);
-        if let Some(right) = &mut meeting.right {
-            strongest(right);
+    let mut named = Groups::of(order, resources.iter().map(|claim| (claim.target, side(claim))));
+    for group in 0..named.names.len() {
+        if let Some(left) = named.clashing(group) {
+            meetings.push(Meeting { target: named.names[group], files: false, left, right: None });
         }
     }
     meetings.retain(|meeting| {
-        let all = || meeting.left.iter().chain(meeting.right.iter().flatten());
+        let all = || meeting.left.iter().chain(meeting.right.iter().flat_map(|r| r.iter()));
         all().any(|side| side.1 == Role::Write) && all().count() > 1
     });
     meetings.sort_by(|a, b| a.target.cmp(b.target).then(a.files.cmp(&b.files)));
-    for meeting in &mut meetings {
-        let by_place = |c: &Side| (order.position[c.0], c.1, c.2);
-        meeting.left.sort_unstable_by_key(by_place);
-        if let Some(right) = &mut meeting.right {
-            right.sort_unstable_by_key(by_place);
-        }
-    }
     unordered_pairs(order, &meetings)
 }
 
@@ -116,30 +109,37 @@ fn strongest(sides: &mut Vec<Side>) {
 
 /// Claims by name, in chains through one list: most names have one claim, and a vector for each would cost more than
 /// all the rest.
-#[derive(Default)]
 struct Groups<'a> {
+    order: &'a Order,
     index: HashMap<&'a str, usize>,
     names: Vec<&'a str>,
     /// For every name its last claim.
     last: Vec<usize>,
     /// Every claim, and the one before it of the same name.
     chain: Vec<(Side, Option<usize>)>,
+    /// The sides of the names that were asked for.
+    known: HashMap<usize, Sides>,
 }
 
 impl<'a> Groups<'a> {
-    fn of(claims: impl Iterator<Item = (&'a str, Side)>) -> Groups<'a> {
-        let mut groups = Groups::default();
+    fn of(order: &'a Order, claims: impl Iterator<Item = (&'a str, Side)>) -> Groups<'a> {
         let many = claims.size_hint().0;
-        groups.index.reserve(many);
-        groups.chain.reserve(many);
+        let mut groups = Groups {
+            order,
+            index: HashMap::with_capacity(many),
+            names: Vec::new(),
+            last: Vec::new(),
+            chain: Vec::with_capacity(many),
+            known: HashMap::new(),
+        };
         for (name, side) in claims {
             let here = groups.chain.len();
             match groups.index.entry(name) {
-                std::collections::hash_map::Entry::Occupied(found) => {
+                Entry::Occupied(found) => {
                     let before = std::mem::replace(&mut groups.last[*found.get()], here);
                     groups.chain.push((side, Some(before)));
                 }
-                std::collections::hash_map::Entry::Vacant(free) => {
+                Entry::Vacant(free) => {
                     free.insert(groups.names.len());
                     groups.names.push(name);
                     groups.last.push(here);
@@ -150,42 +150,46 @@ impl<'a> Groups<'a> {
         groups
     }
 
-    fn is_shared(&self, group: usize) -> bool {
-        self.chain[self.last[group]].1.is_some()
-    }
-
     /// The claims of a name that more than one task has, when they may clash.
-    fn clashing(&self, group: usize, order: &Order) -> Option<Vec<Side>> {
+    fn clashing(&mut self, group: usize) -> Option<Sides> {
         let (last, before) = self.chain[self.last[group]];
         let (first, others) = self.chain[before?];
         // Most shared things are handed from one task to the next, and need no further thought.
-        let waits = |a: Side, b: Side| order.dependencies[a.0].binary_search(&b.0).is_ok();
+        let waits = |a: Side, b: Side| self.order.dependencies[a.0].binary_search(&b.0).is_ok();
         if others.is_none() && (last.0 == first.0 || waits(last, first) || waits(first, last)) {
             return None;
         }
         Some(self.sides(group))
     }
 
-    fn sides(&self, group: usize) -> Vec<Side> {
+    fn sides(&mut self, group: usize) -> Sides {
+        if let Some(known) = self.known.get(&group) {
+            return Rc::clone(known);
+        }
         let mut out = Vec::new();
         let mut at = Some(self.last[group]);
         while let Some(here) = at {
             out.push(self.chain[here].0);
             at = self.chain[here].1;
         }
-        out
+        strongest(&mut out);
+        out.sort_unstable_by_key(|side| self.order.position[side.0]);
+        let sides = Rc::new(out);
+        self.known.insert(group, Rc::clone(&sides));
+        sides
     }
 }
 
-fn file_meetings<'a>(order: &Order, files: &[Claim<&'a Pattern>]) -> Vec<Meeting<'a>> {
+fn file_meetings<'a>(order: &'a Order, files: &[Claim<&'a Pattern>]) -> Vec<Meeting<'a>> {
     let literals = || files.iter().filter_map(|c| Some((c.target.literal()?, side(c))));
-    let literal = Groups::of(literals());
+    let mut literal = Groups::of(order, literals());
     let mut meetings = Vec::new();
     // The groups of the directories on the way to a directory, found once for each directory.
     let mut above: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (group, path) in literal.names.iter().enumerate() {
-        if let Some(left) = literal.clashing(group, order) {
-            meetings.push(meeting(path, left, None));
+    for group in 0..literal.names.len() {
+        let path = literal.names[group];
+        if let Some(left) = literal.clashing(group) {
+            meetings.push(Meeting { target: path, files: true, left, right: None });
         }
         // A directory overlaps what is under it.
         let Some(parent) = path.rfind('/').and_then(|at| path.get(..at)) else { continue };
@@ -194,64 +198,69 @@ fn file_meetings<'a>(order: &Order, files: &[Claim<&'a Pattern>]) -> Vec<Meeting
             cuts.chain([parent]).filter_map(|dir| literal.index.get(dir).copied()).collect()
         });
         for &dir in on_the_way.iter() {
-            meetings.push(meeting(path, literal.sides(group), Some(literal.sides(dir))));
+            let (left, right) = (literal.sides(group), Some(literal.sides(dir)));
+            meetings.push(Meeting { target: path, files: true, left, right });
         }
     }
-    glob_meetings(files, &literal, &mut meetings);
+    glob_meetings(order, files, &mut meetings);
     meetings
 }
 
-/// What globs meet: each other, and literal paths. Only what begins alike is compared.
+/// What globs meet: each other, and other patterns. Only what begins alike is compared.
 fn glob_meetings<'a>(
+    order: &'a Order,
     files: &[Claim<&'a Pattern>],
-    literal: &Groups<'a>,
     meetings: &mut Vec<Meeting<'a>>,
 ) {
-    let mut patterns: HashMap<&'a str, &'a Pattern> = HashMap::new();
-    for claim in files.iter().filter(|c| c.target.is_glob()) {
-        patterns.insert(claim.target.as_str(), claim.target);
-    }
-    if patterns.is_empty() {
+    if !files.iter().any(|c| c.target.is_glob()) {
         return;
     }
-    let claims = files.iter().filter(|c| c.target.is_glob());
-    let globs = Groups::of(claims.map(|c| (c.target.as_str(), side(c))));
-    let mut sorted: Vec<(&str, usize)> = literal.names.iter().copied().zip(0..).collect();
-    sorted.sort_unstable();
-    let mut ordered: Vec<(&Pattern, usize)> = globs
-        .names
-        .iter()
-        .zip(0..)
-        .filter_map(|(name, group)| Some((*patterns.get(name)?, group)))
-        .collect();
-    ordered.sort_unstable_by_key(|(pattern, _)| (pattern.fixed_prefix(), pattern.as_str()));
-    for (n, (glob, group)) in ordered.iter().enumerate() {
-        if globs.is_shared(*group) {
-            meetings.push(meeting(glob.as_str(), globs.sides(*group), None));
+    // Here `dir` and `dir/` are two: a glob may match the one and not what is below it.
+    let mut patterns: HashMap<&'a str, &'a Pattern> = HashMap::new();
+    for claim in files {
+        patterns.insert(claim.target.as_str(), claim.target);
+    }
+    let mut groups = Groups::of(order, files.iter().map(|c| (c.target.as_str(), side(c))));
+    let mut literals: Vec<(&str, usize)> = Vec::new();
+    let mut globs: Vec<(&'a Pattern, usize)> = Vec::new();
+    for (group, name) in groups.names.iter().enumerate() {
+        match patterns.get(name) {
+            Some(pattern) if pattern.is_glob() => globs.push((pattern, group)),
+            Some(_) => literals.push((name, group)),
+            None => {}
+        }
+    }
+    literals.sort_unstable();
+    globs.sort_unstable_by_key(|(pattern, _)| (pattern.fixed_prefix(), pattern.as_str()));
+    for (n, (glob, group)) in globs.iter().enumerate() {
+        if let Some(left) = groups.clashing(*group) {
+            meetings.push(Meeting { target: glob.as_str(), files: true, left, right: None });
         }
         let prefix = glob.fixed_prefix();
-        let from = sorted.partition_point(|(path, _)| *path < prefix);
-        let inside = sorted.iter().skip(from).take_while(|(path, _)| path.starts_with(prefix));
+        let from = literals.partition_point(|(path, _)| *path < prefix);
+        let inside = literals.iter().skip(from).take_while(|(path, _)| path.starts_with(prefix));
         let cuts = prefix.match_indices('/').filter_map(|(at, _)| prefix.get(..at));
-        let on_the_way = cuts.filter_map(|dir| Some((dir, *literal.index.get(dir)?)));
-        for (path, other) in inside.copied().chain(on_the_way) {
-            if Pattern::parse(path, true).is_ok_and(|p| glob.overlaps(&p)) {
-                let right = literal.sides(other);
-                meetings.push(meeting(path, globs.sides(*group), Some(right)));
+        // The prefix's own directory with its slash lies inside already.
+        let known =
+            |dir: &str| groups.index.get_key_value(dir).map(|(name, group)| (*name, *group));
+        let above = cuts.flat_map(|dir| [known(dir), known(&format!("{dir}/"))]).flatten();
+        let above = above.filter(|(name, _)| !name.starts_with(prefix));
+        let others: Vec<(&str, usize)> = inside.copied().chain(above).collect();
+        for (path, other) in others {
+            if patterns.get(path).is_some_and(|p| glob.overlaps(p)) {
+                let (left, right) = (groups.sides(*group), Some(groups.sides(other)));
+                let target = groups.names[other].trim_end_matches('/');
+                meetings.push(Meeting { target, files: true, left, right });
             }
         }
-        let after = ordered.iter().skip(n + 1);
+        let after = globs.iter().skip(n + 1);
         for (other, right) in after.take_while(|(p, _)| p.fixed_prefix().starts_with(prefix)) {
             if glob.overlaps(other) {
-                let right = globs.sides(*right);
-                meetings.push(meeting(glob.as_str(), globs.sides(*group), Some(right)));
+                let (left, right) = (groups.sides(*group), Some(groups.sides(*right)));
+                meetings.push(Meeting { target: glob.as_str(), files: true, left, right });
             }
         }
     }
-}
-
-fn meeting(target: &str, left: Vec<Side>, right: Option<Vec<Side>>) -> Meeting<'_> {
-    Meeting { target, files: true, left, right }
 }
 
 /// For every position its column in the block, or [`NONE`].
@@ -270,24 +279,71 @@ impl Columns {
 fn unordered_pairs(order: &Order, meetings: &[Meeting<'_>]) -> Found {
     const BLOCK: usize = 1024;
     let n = order.position.len();
-    let mut wanted: Vec<usize> = Vec::new();
+    let mut wanted = vec![false; n];
     for meeting in meetings {
-        let sides = meeting.left.iter().chain(meeting.right.iter().flatten());
-        wanted.extend(sides.map(|s| order.position[s.0]));
+        for side in meeting.left.iter().chain(meeting.right.iter().flat_map(|r| r.iter())) {
+            wanted[order.position[side.0]] = true;
+        }
     }
-    wanted.sort_unstable();
-    wanted.dedup();
+    let wanted: Vec<usize> = (0..n).filter(|place| wanted[*place]).collect();
     let mut found = Found::default();
-    // (position of the earlier task) → its column in the block.
+    let mut conflicted = vec![false; meetings.len()];
     for block in wanted.chunks(BLOCK) {
+        let reach = Reach::of(order, block);
+        let mut seen = Seen::default();
+        for (number, meeting) in meetings.iter().enumerate() {
+            // The same two tasks may meet at one thing by several of their patterns.
+            let same = |other: Option<&Meeting<'_>>| {
+                other.is_some_and(|o| o.target == meeting.target && o.files == meeting.files)
+            };
+            let goes_on = same(number.checked_sub(1).and_then(|before| meetings.get(before)));
+            if !goes_on {
+                seen.clear();
+            }
+            let shared = goes_on || same(meetings.get(number + 1));
+            let right = meeting.right.as_ref().unwrap_or(&meeting.left);
+            let turns = [(&meeting.left, right), (right, &meeting.left)];
+            let turns = if meeting.right.is_some() { turns.as_slice() } else { &turns[..1] };
+            for (early, late) in turns {
+                let scan = Scan { order, reach: &reach, meeting, early, late };
+                let seen = shared.then_some(&mut seen);
+                conflicted[number] |= scan.run(seen, &mut found);
+            }
+        }
+    }
+    found.settle();
+    let rows = meetings.iter().zip(conflicted).filter(|(_, conflicted)| *conflicted);
+    found.rows = rows
+        .map(|(m, _)| {
+            let all = m.left.iter().chain(m.right.iter().flat_map(|r| r.iter()));
+            all.map(|side| (side.0, side.1)).collect()
+        })
+        .collect();
+    found
+}
+
+/// Which tasks depend on those of one block of columns, directly or not.
+struct Reach<'o> {
+    order: &'o Order,
+    first: usize,
+    last: usize,
+    columns: Columns,
+    words: usize,
+    rows: Vec<u64>,
+}
+
+impl<'o> Reach<'o> {
+    /// For a `block` of positions, in ascending order.
+    fn of(order: &'o Order, block: &[usize]) -> Reach<'o> {
+        let n = order.position.len();
         let words = block.len().div_ceil(64);
-        let mut column = Columns(vec![NONE; n]);
+        let mut columns = Columns(vec![NONE; n]);
         for (number, &place) in (0_u32..).zip(block) {
-            column.0[place] = number;
+            columns.0[place] = number;
         }
         let first = block.first().copied().unwrap_or(0);
         let last = block.last().copied().unwrap_or(0);
-        // Row of a position: which tasks of the block it depends on, directly or not.
+        // Row of a position: which tasks of the block it depends on.
         let mut rows = vec![0_u64; (n - first) * words];
         for place in first..n {
             let task = order.topological[place];
@@ -301,101 +357,77 @@ fn unordered_pairs(order: &Order, meetings: &[Meeting<'_>]) -> Found {
                 for (word, bits) in high.iter_mut().zip(source) {
                     *word |= bits;
                 }
-                if let Some(number) = column.at(from) {
+                if let Some(number) = columns.at(from) {
                     high[number / 64] |= 1 << (number % 64);
                 }
             }
         }
-        let ordered = |early: usize, late: usize, number: usize| {
-            order.component[early] == order.component[late]
-                || rows[(order.position[late] - first) * words + number / 64] >> (number % 64) & 1
-                    == 1
-        };
-        for meeting in meetings {
-            let right = meeting.right.as_ref().unwrap_or(&meeting.left);
-            scan(
-                order,
-                (first, last),
-                &column,
-                &meeting.left,
-                right,
-                meeting,
-                &ordered,
-                &mut found,
-            );
-            if meeting.right.is_some() {
-                scan(
-                    order,
-                    (first, last),
-                    &column,
-                    right,
-                    &meeting.left,
-                    meeting,
-                    &ordered,
-                    &mut found,
-                );
-            }
-        }
+        Reach { order, first, last, columns, words, rows }
     }
-    found.settle();
-    found
+
+    /// Whether `late` depends on `early`, the task of column `number`, or both wait for each other.
+    fn ordered(&self, early: usize, late: usize, number: usize) -> bool {
+        let row = (self.order.position[late] - self.first) * self.words;
+        self.order.component[early] == self.order.component[late]
+            || self.rows[row + number / 64] >> (number % 64) & 1 == 1
+    }
 }
 
+/// Pairs of tasks that were counted at one target.
+type Seen = HashSet<(u32, u32)>;
+
 impl Found {
-    /// Keeps the plan's first conflicts; the same pair on the same path once, however many patterns meet.
+    /// Keeps the plan's first conflicts.
     fn settle(&mut self) {
-        self.listed.sort_by(|a, b| {
-            (&a.sides[0].0, &a.sides[1].0, &a.target).cmp(&(
-                &b.sides[0].0,
-                &b.sides[1].0,
-                &b.target,
-            ))
-        });
-        let before = self.listed.len();
-        self.listed.dedup_by(|a, b| {
-            a.target == b.target && a.sides[0].0 == b.sides[0].0 && a.sides[1].0 == b.sides[1].0
-        });
-        self.count -= before - self.listed.len();
+        let key = |c: &Conflict| (c.sides[0].0, c.sides[1].0);
+        self.listed.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.target.cmp(&b.target)));
         self.listed.truncate(LISTED);
     }
 }
 
 /// Pairs of an earlier member of `early` (in the block) with a later member of `late`.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one inner loop, called twice with the sides swapped"
-)]
-fn scan(
-    order: &Order,
-    block: (usize, usize),
-    column: &Columns,
-    early: &[Side],
-    late: &[Side],
-    meeting: &Meeting<'_>,
-    ordered: &dyn Fn(usize, usize, usize) -> bool,
-    found: &mut Found,
-) {
-    let place = |side: &Side| order.position[side.0];
-    let from = early.partition_point(|s| place(s) < block.0);
-    for a in early.iter().skip(from).take_while(|s| place(s) <= block.1) {
-        let Some(number) = column.at(place(a)) else { continue };
-        let after = late.partition_point(|s| place(s) <= place(a));
-        for b in late.iter().skip(after) {
-            let Some(code) = clash(meeting.files, a.1, b.1) else { continue };
-            if ordered(a.0, b.0, number) {
-                continue;
-            }
-            found.count += 1;
-            let sides = if a.0 < b.0 { [*a, *b] } else { [*b, *a] };
-            found.listed.push(Conflict { code, target: meeting.target.to_owned(), sides });
-            if found.listed.len() >= 64 * LISTED {
-                found.settle();
+struct Scan<'s> {
+    order: &'s Order,
+    reach: &'s Reach<'s>,
+    meeting: &'s Meeting<'s>,
+    early: &'s [Side],
+    late: &'s [Side],
+}
+
+impl Scan<'_> {
+    /// Whether there was one.
+    fn run(&self, mut seen: Option<&mut Seen>, found: &mut Found) -> bool {
+        let place = |side: &Side| self.order.position[side.0];
+        let from = self.early.partition_point(|s| place(s) < self.reach.first);
+        let mut any = false;
+        for a in self.early.iter().skip(from).take_while(|s| place(s) <= self.reach.last) {
+            let Some(number) = self.reach.columns.at(place(a)) else { continue };
+            let after = self.late.partition_point(|s| place(s) <= place(a));
+            for b in self.late.iter().skip(after) {
+                let Some(code) = clash(self.meeting.files, a.1, b.1) else { continue };
+                if self.reach.ordered(a.0, b.0, number) {
+                    continue;
+                }
+                any = true;
+                let new = seen.as_mut().is_none_or(|s| s.insert((a.0 as u32, b.0 as u32)));
+                if !new {
+                    continue;
+                }
+                found.count += 1;
+                let sides = if a.0 < b.0 { [*a, *b] } else { [*b, *a] };
+                let target = self.meeting.target.to_owned();
+                found.listed.push(Conflict { code, target, sides });
+                if found.listed.len() >= 64 * LISTED {
+                    found.settle();
+                }
             }
         }
+        any
     }
 }
 
-fn clash(files: bool, a: Role, b: Role) -> Option<Code> {
+/// What two roles at one thing are, when one of them writes.
+pub(super) fn clash(files: bool, a: Role, b: Role) -> Option<Code> {
     let code = match (a, b) {
         (Role::Write, Role::Write | Role::Append | Role::Intent)
         | (Role::Append | Role::Intent, Role::Write) => {
@@ -469,6 +501,41 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_that_meets_by_several_patterns_is_counted_once_for_each_target() {
+        let n = 60;
+        let order = Order::new(vec![vec![]; n]);
+        let all: Vec<_> = (0..n)
+            .flat_map(|t| {
+                [(t, Role::Write, "g/**"), (t, Role::Write, "g/*.py"), (t, Role::Write, "g/x.py")]
+            })
+            .collect();
+        let found = conflicts(&order, &all);
+        assert_eq!(found.count, 3 * n * (n - 1) / 2);
+        assert_eq!(found.listed.len(), LISTED);
+    }
+
+    #[test]
+    fn a_directory_that_thousands_read_costs_no_more_than_its_readers() {
+        let n = 3_000;
+        let order =
+            Order::new((0..n).map(|t: usize| t.checked_sub(1).into_iter().collect()).collect());
+        let names: Vec<String> = (0..n).map(|t| format!("src/f{t}")).collect();
+        let all: Vec<_> = (0..n)
+            .flat_map(|t| [(t, Role::Read, "src"), (t, Role::Write, names[t].as_str())])
+            .collect();
+        assert_eq!(conflicts(&order, &all).count, 0);
+    }
+
+    #[test]
+    fn what_matches_a_directorys_name_does_not_meet_what_is_below_it() {
+        let order = Order::new(vec![vec![]; 3]);
+        let w = Role::Write;
+        assert!(pairs(&order, &[(0, w, "src/*"), (1, w, "src/gen/")]).is_empty());
+        assert_eq!(pairs(&order, &[(0, w, "src/*"), (1, w, "src/gen")]), [(0, 1)]);
+        assert_eq!(pairs(&order, &[(0, w, "src/**"), (1, w, "src/")]), [(0, 1)]);
+    }
+
+    #[test]
     fn two_thousand_writers_of_one_file_are_counted_and_a_thousand_listed() {
         let n = 2_000;
         let order = Order::new(vec![vec![]; n]);
@@ -483,14 +550,14 @@ mod tests {
         #[test]
         fn conflicts_are_exactly_the_unordered_pairs(
             edges in proptest::collection::vec((0_usize..30, 0_usize..30), 0..60),
-            touches in proptest::collection::vec((0_usize..30, 0_usize..4, 0_usize..10), 0..60),
+            touches in proptest::collection::vec((0_usize..30, 0_usize..4, 0_usize..11), 0..60),
         ) {
             let mut deps = vec![Vec::new(); 30];
             for (a, b) in edges {
                 if a != b { deps[a.max(b)].push(a.min(b)); }
             }
             let order = Order::new(deps);
-            let names = ["p", "p/q", "r", "s/t", "s", "u", "p/*", "**/t", "{r,s}*", "p/"];
+            let names = ["p", "p/q", "r", "s/t", "s", "u", "p/*", "**/t", "{r,s}*", "p/", "*"];
             let roles = [Role::Write, Role::Read, Role::Append, Role::Intent];
             let list: Vec<_> = touches.iter().map(|&(t, r, n)| (t, roles[r], names[n])).collect();
             let mut reach = vec![vec![false; 30]; 30];

@@ -249,7 +249,10 @@ pub fn shown(text: &str) -> String {
 /// The one of `known` that is nearest to `word`, when it is near enough to be a slip.
 pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1) + 1;
+    let length = word.chars().count();
     known
+        // The distance is at least the difference of the lengths.
+        .filter(|k| k.chars().count().abs_diff(length) <= limit)
         .map(|k| (edit_distance(word, k), k))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)

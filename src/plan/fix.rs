@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::check;
 use super::config::Config;
-use super::conflict::Found;
+use super::conflict::{Found, Role};
 use super::place::Path;
 use super::schema::Document;
 use super::wave::Order;
@@ -84,28 +84,17 @@ pub fn edges(order: Order, cost: &[u64], find: &dyn Fn(&Order) -> Found) -> Vec<
         }
         let mut graph = Graph::of(&order, cost);
         let before = added.len();
-        // Those who touch one thing are put into a row, each behind the one that can start before it: far fewer
-        // dependencies than one for every pair.
-        let mut by_target: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
-        for conflict in &found.listed {
-            let pair = (conflict.sides[0].0, conflict.sides[1].0);
-            by_target.entry(&conflict.target).or_default().push(pair);
-        }
-        for pairs in by_target.values() {
-            let mut row: Vec<usize> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
-            row.sort_unstable();
-            row.dedup();
-            let clash: std::collections::HashSet<(usize, usize)> = pairs.iter().copied().collect();
-            let (heads, tails) = (&graph.heads, &graph.tails);
-            row.sort_by_key(|&t| (heads[t], std::cmp::Reverse(tails[t]), t));
+        // Those who touch one thing are put into a row: far fewer dependencies than one for every pair. The order of a
+        // row is that of `gentler` for any two of it.
+        for row in &found.rows {
+            let mut row = row.clone();
+            let key = |task: usize| i128::from(graph.heads[task]) - i128::from(graph.tails[task]);
+            row.sort_by_key(|(task, role)| (key(*task), *task, *role));
+            row.dedup_by_key(|(task, _)| *task);
             for pair in row.windows(2) {
-                let (a, b) = (pair[0], pair[1]);
-                if clash.contains(&(a.min(b), a.max(b))) {
-                    let (waiting, first) = match row.len() {
-                        2 => order.gentler(a, b, &graph.heads, &graph.tails),
-                        _ => (b, a),
-                    };
-                    added.extend(graph.add(waiting, first));
+                let ((a, first), (b, second)) = (pair[0], pair[1]);
+                if first == Role::Write || second == Role::Write {
+                    added.extend(graph.add(b, a));
                 }
             }
         }

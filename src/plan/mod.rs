@@ -16,6 +16,7 @@ pub mod render;
 pub mod risk;
 pub mod schedule;
 pub mod schema;
+pub mod vacuous;
 pub mod wave;
 pub mod yaml;
 
@@ -176,6 +177,8 @@ pub struct Facts {
     pub existing: BTreeSet<String>,
     /// The text of every contract file; `None` when it is absent.
     pub contracts: BTreeMap<String, Option<String>>,
+    /// Contract files that are there and cannot be read, with the reason.
+    pub unreadable: BTreeMap<String, String>,
     /// Symbolic links in the tree that lead out of the repository.
     pub outward_links: BTreeSet<String>,
     /// Symbolic links in the tree, and the path inside the repository to which each leads.

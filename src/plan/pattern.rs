@@ -1,6 +1,7 @@
 //! Paths and globs of a plan: normal form, matching, and the exact question whether two can name the same path.
 //! Knows nothing of the disk.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::automaton::Automaton;
@@ -19,8 +20,34 @@ enum Shape {
     Literal,
     /// Everything below a path (the text ends with `/`).
     Below,
-    Glob(Box<Automaton>),
+    Glob(Box<Glob>),
 }
+
+#[derive(Clone)]
+struct Glob {
+    automaton: Automaton,
+    /// What every path that it matches begins with.
+    prefix: String,
+    /// What every path that it matches ends with.
+    suffix: String,
+}
+
+impl Glob {
+    fn of(text: &str) -> Result<Glob, PatternError> {
+        let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\');
+        let first = text.find(special).unwrap_or(text.len());
+        let last = text.rfind(special).map_or(0, |at| at + 1);
+        Ok(Glob {
+            automaton: Automaton::of_glob(text)?,
+            prefix: text.get(..first).unwrap_or("").to_owned(),
+            suffix: text.get(last..).unwrap_or("").to_owned(),
+        })
+    }
+}
+
+/// The longest path or glob, in bytes: more than a file system takes, and little enough to compare with others.
+const LONGEST: usize = 4096;
+const LONGEST_GLOB: usize = 1024;
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,8 +64,11 @@ impl fmt::Display for Pattern {
 impl Pattern {
     /// Reads `raw`. With `literal`, `*?[{` stand for themselves: it names an existing file.
     pub fn parse(raw: &str, literal: bool) -> Result<Pattern, PatternError> {
-        if is_plain(raw) {
+        if raw.len() <= LONGEST && is_plain(raw) {
             return Ok(Pattern { text: raw.to_owned(), shape: Shape::Literal });
+        }
+        if raw.len() > LONGEST {
+            return Err(PatternError::Malformed("it is longer than 4,096 characters"));
         }
         if raw.chars().any(|c| c.is_control()) {
             return Err(PatternError::Malformed("a control character stands in it"));
@@ -76,15 +106,33 @@ impl Pattern {
             return Ok(Pattern { text, shape });
         }
         let text = if below { format!("{joined}/**") } else { joined };
-        let automaton = Automaton::of_glob(&text)?;
-        Ok(Pattern { text, shape: Shape::Glob(Box::new(automaton)) })
+        if text.len() > LONGEST_GLOB {
+            return Err(PatternError::Malformed("a glob is longer than 1,024 characters"));
+        }
+        let shape = Shape::Glob(Box::new(Glob::of(&text)?));
+        let pattern = Pattern { text, shape };
+        if pattern.names_below("..") {
+            return Err(PatternError::Escapes);
+        }
+        let starred = pattern.text.contains('*');
+        if pattern.names_below(".git") || (!starred && pattern.matches(".git")) {
+            return Err(PatternError::GitDir);
+        }
+        Ok(pattern)
     }
 
     /// The pattern as a file system sees it that does not tell `A` from `a`.
     pub fn folded(&self) -> Pattern {
-        let lower = self.text.to_lowercase();
-        let literal = !matches!(self.shape, Shape::Glob(_));
-        Pattern::parse(&lower, literal).unwrap_or_else(|_| self.clone())
+        let shape = match &self.shape {
+            Shape::Literal => Shape::Literal,
+            Shape::Below => Shape::Below,
+            Shape::Glob(glob) => Shape::Glob(Box::new(Glob {
+                automaton: glob.automaton.folded(),
+                prefix: glob.prefix.to_lowercase(),
+                suffix: glob.suffix.to_lowercase(),
+            })),
+        };
+        Pattern { text: self.text.to_lowercase(), shape }
     }
 
     /// What it names under another name, when `link` is a symbolic link to `target`: the paths below the link, moved
@@ -99,12 +147,38 @@ impl Pattern {
                 }
                 below(path.strip_prefix(link).filter(|rest| rest.starts_with('/'))?)
             }
-            Shape::Glob(automaton) => {
-                let moved = automaton.moved(&format!("{link}/"), &format!("{target}/"))?;
-                let text = format!("{target}/ as {}", self.text);
-                Some(Pattern { text, shape: Shape::Glob(Box::new(moved)) })
+            Shape::Glob(glob) => {
+                let prefix = format!("{target}/");
+                let automaton = glob.automaton.moved(&format!("{link}/"), &prefix)?;
+                // The text is what it is known by, so it names the way.
+                let text = format!("{} through {link} to {target}", self.text);
+                let suffix = String::new();
+                Some(Pattern {
+                    text,
+                    shape: Shape::Glob(Box::new(Glob { automaton, prefix, suffix })),
+                })
             }
         }
+    }
+
+    /// Reads `raw` in a tree where `existing` names files and directories whose names hold signs of globs: these signs
+    /// stand for themselves.
+    pub fn parse_in(raw: &str, existing: &BTreeSet<String>) -> Result<Pattern, PatternError> {
+        if existing.contains(raw) || existing.is_empty() {
+            return Pattern::parse(raw, existing.contains(raw));
+        }
+        let cuts =
+            raw.rmatch_indices('/').filter_map(|(at, _)| Some((raw.get(..at)?, raw.get(at..)?)));
+        let mut known = cuts.filter(|(dir, _)| existing.contains(*dir));
+        let Some((dir, rest)) = known.next() else { return Pattern::parse(raw, false) };
+        let mut escaped = String::with_capacity(raw.len() + 8);
+        for c in dir.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+        Pattern::parse(&(escaped + rest), false)
     }
 
     /// The normal form.
@@ -127,12 +201,24 @@ impl Pattern {
             && (self.text.starts_with("**") || matches!(self.text.as_str(), "*" | "*/**" | "*/*"))
     }
 
-    /// Whether it is `dir`, or names only paths below it.
+    /// Whether it is `dir`, or goes below it on purpose: a glob does when no `*` stands before it is there.
     pub fn is_below(&self, dir: &str) -> bool {
-        let fixed = self.fixed_prefix().trim_end_matches('/');
-        fixed == dir
-            || is_below(fixed, dir)
-            || (self.is_glob() && is_below(self.fixed_prefix(), dir))
+        match &self.shape {
+            Shape::Literal | Shape::Below => {
+                let path = self.text.trim_end_matches('/');
+                path == dir || is_below(path, dir)
+            }
+            Shape::Glob(_) => self.names_below(dir),
+        }
+    }
+
+    /// Whether a glob names paths below `dir`, and no `*` stands before it is there.
+    fn names_below(&self, dir: &str) -> bool {
+        let Shape::Glob(glob) = &self.shape else { return false };
+        let depth = dir.matches('/').count() + 1;
+        let before_star = self.text.split('*').next().unwrap_or("");
+        (!self.text.contains('*') || before_star.matches('/').count() >= depth)
+            && glob.automaton.reaches(&format!("{dir}/"))
     }
 
     /// Whether it is a glob.
@@ -154,15 +240,11 @@ impl Pattern {
         out
     }
 
-    /// What every path that it matches begins with. (The space ends what [`Pattern::through_link`] writes.)
+    /// What every path that it matches begins with.
     pub fn fixed_prefix(&self) -> &str {
-        match self.shape {
+        match &self.shape {
             Shape::Literal | Shape::Below => &self.text,
-            Shape::Glob(_) => {
-                let end =
-                    self.text.find(['*', '?', '[', '{', '\\', ' ']).unwrap_or(self.text.len());
-                self.text.get(..end).unwrap_or("")
-            }
+            Shape::Glob(glob) => &glob.prefix,
         }
     }
 
@@ -171,7 +253,7 @@ impl Pattern {
         match &self.shape {
             Shape::Literal => path == self.text || is_below(path, &self.text),
             Shape::Below => path.starts_with(&self.text),
-            Shape::Glob(automaton) => automaton.matches(path),
+            Shape::Glob(glob) => glob.automaton.matches(path),
         }
     }
 
@@ -179,11 +261,13 @@ impl Pattern {
     pub fn overlaps(&self, other: &Pattern) -> bool {
         match (&self.shape, &other.shape) {
             (Shape::Glob(a), Shape::Glob(b)) => {
-                prefixes_agree(self.fixed_prefix(), other.fixed_prefix()) && Automaton::meet(a, b)
+                prefixes_agree(&a.prefix, &b.prefix)
+                    && (a.suffix.ends_with(&b.suffix) || b.suffix.ends_with(&a.suffix))
+                    && Automaton::meet(&a.automaton, &b.automaton)
             }
             (Shape::Glob(a), Shape::Literal | Shape::Below) => {
                 prefixes_agree(self.fixed_prefix(), &other.text)
-                    && Automaton::meet(a, &other.automaton())
+                    && Automaton::meet(&a.automaton, &other.automaton())
             }
             (Shape::Literal | Shape::Below, Shape::Glob(_)) => other.overlaps(self),
             (Shape::Literal | Shape::Below, Shape::Literal | Shape::Below) => {
@@ -312,6 +396,12 @@ mod tests {
         assert_eq!(refused("a/../../x"), PatternError::Escapes);
         assert_eq!(refused(".git/hooks/x"), PatternError::GitDir);
         assert_eq!(refused("a/.GIT/x"), PatternError::GitDir);
+        assert_eq!(refused("{..,a}/x"), PatternError::Escapes);
+        assert_eq!(refused("{.git,x}/config"), PatternError::GitDir);
+        assert_eq!(refused(".gi[t]/config"), PatternError::GitDir);
+        assert!(Pattern::parse("*/config", false).is_ok());
+        let long = "*a".repeat(600);
+        assert!(matches!(refused(&long), PatternError::Malformed(_)));
         assert_eq!(refused("."), PatternError::Empty);
         assert!(matches!(refused("a[b"), PatternError::Malformed(_)));
         assert!(matches!(refused("a{b"), PatternError::Malformed(_)));
@@ -357,6 +447,15 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_with_brackets_in_its_name_is_that_directory() {
+        let existing = BTreeSet::from(["app/[id]".to_owned()]);
+        let all = Pattern::parse_in("app/[id]/**", &existing).unwrap();
+        assert!(all.matches("app/[id]/page.tsx") && !all.matches("app/i/page.tsx"));
+        let page = Pattern::parse("app/[id]/page.tsx", true).unwrap();
+        assert!(all.overlaps(&page));
+    }
+
+    #[test]
     fn overlap_is_decided_exactly() {
         let cases = [
             ("src/*.py", "src/a*", true),
@@ -381,6 +480,37 @@ mod tests {
         for (a, b, expected) in cases {
             assert_eq!(pattern(a).overlaps(&pattern(b)), expected, "{a} and {b}");
             assert_eq!(pattern(b).overlaps(&pattern(a)), expected, "{b} and {a}");
+        }
+    }
+
+    #[test]
+    fn letters_of_either_case_meet_in_folded_patterns() {
+        let folded = |raw| pattern(raw).folded();
+        for (a, b, expected) in [
+            ("Docs/A.md", "docs/a.md", true),
+            ("[X-c]/f", "x/F", true),
+            ("SRC/*.PY", "src/a.py", true),
+            ("Ä*", "äx", true),
+            ("a*", "bA", false),
+        ] {
+            assert_eq!(folded(a).overlaps(&folded(b)), expected, "{a} and {b}");
+        }
+        let moved = pattern("L*/x.py").through_link("Lib", "Src").unwrap().folded();
+        assert!(moved.overlaps(&folded("src/X.py")) && !moved.overlaps(&folded("src/y.py")));
+    }
+
+    #[test]
+    fn a_glob_goes_below_a_directory_only_on_purpose() {
+        for (glob, below) in [
+            ("my docs/*.md", true),
+            ("my[ ]docs/*.md", true),
+            ("{my docs,a}/x", true),
+            ("my docs/*", true),
+            ("**/x.md", false),
+            ("*/x.md", false),
+            ("other/*", false),
+        ] {
+            assert_eq!(pattern(glob).is_below("my docs"), below, "{glob}");
         }
     }
 

@@ -104,6 +104,7 @@ pub struct TaskSpec {
     pub timeout: Option<Length>,
     /// How many attempts there may be; 3 unless given.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
     /// Among ready tasks the higher goes first.
     #[serde(default)]
@@ -116,6 +117,7 @@ pub struct TaskSpec {
     pub max_cost_usd: Option<f64>,
     /// Environment for its worker and its checks.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub env: BTreeMap<String, String>,
 }
 
@@ -151,6 +153,7 @@ pub struct Defaults {
     #[serde(default)]
     pub timeout: Option<Length>,
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
     #[serde(default)]
     pub priority: Option<i64>,
@@ -159,7 +162,18 @@ pub struct Defaults {
     #[serde(default)]
     pub max_cost_usd: Option<f64>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub env: BTreeMap<String, String>,
+}
+
+/// A value that a person writes without quotes.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Flag(bool),
 }
 
 /// Packages that a task needs.

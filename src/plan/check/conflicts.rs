@@ -51,11 +51,9 @@ impl<'a> Claims<'a> {
     /// Adds a claim under every name that its files have.
     fn file(&mut self, claim: Claim<&'a Pattern>, facts: &Facts) {
         let Claim { task, role, nth, target } = claim;
-        for (link, to) in &facts.links {
-            if let Some(other) = target.through_link(link, to) {
-                let other = if facts.case_insensitive { other.folded() } else { other };
-                self.files.push(Claim { task, role, nth, target: Cow::Owned(other) });
-            }
+        for other in other_names(target, facts) {
+            let other = if facts.case_insensitive { other.folded() } else { other };
+            self.files.push(Claim { task, role, nth, target: Cow::Owned(other) });
         }
         let target = if facts.case_insensitive {
             Cow::Owned(target.folded())
@@ -79,6 +77,31 @@ impl<'a> Claims<'a> {
             .iter()
             .map(|c| claim((c.task, role(c.role), intents(c)), c.target.as_ref()))
             .collect()
+    }
+}
+
+/// Under which other names the files of a pattern are known, through one link or several in a row.
+pub(super) fn other_names(pattern: &Pattern, facts: &Facts) -> Vec<Pattern> {
+    let mut out: Vec<Pattern> = Vec::new();
+    let mut n = 0;
+    // Links that lead in a circle are cut off by the number of links.
+    loop {
+        let from = if n == 0 {
+            pattern
+        } else {
+            match out.get(n - 1) {
+                Some(found) => found,
+                None => return out,
+            }
+        };
+        let found: Vec<Pattern> =
+            facts.links.iter().filter_map(|(link, to)| from.through_link(link, to)).collect();
+        for pattern in found {
+            if out.len() < facts.links.len() && out.iter().all(|p| p.as_str() != pattern.as_str()) {
+                out.push(pattern);
+            }
+        }
+        n += 1;
     }
 }
 
@@ -131,12 +154,18 @@ impl Checker<'_> {
         let (first, second) = (side(0), side(1));
         let (waiting, before) = (&fix.0, &fix.1);
         let what = if files { "the file" } else { "the resource" };
-        Problem::error(c.code, format!("two unordered tasks touch `{}`", shown(&c.target)))
-            .on(second.0, second.1)
-            .at(Label::on(first.0, first.1))
-            .help(format!("order them, or give {what} to one of them"))
-            .fix(format!("add `{before}` to depends_on of `{waiting}`"))
-            .of(waiting)
+        let problem =
+            Problem::error(c.code, format!("two unordered tasks touch `{}`", shown(&c.target)))
+                .on(second.0, second.1)
+                .at(Label::on(first.0, first.1))
+                .help(format!("order them, or give {what} to one of them"));
+        // A task whose id is wrong has none to be named by.
+        let named = |id: &TaskId| self.index.contains_key(id.as_str());
+        if named(waiting) && named(before) {
+            problem.fix(format!("add `{before}` to depends_on of `{waiting}`")).of(waiting)
+        } else {
+            problem
+        }
     }
 }
 
@@ -151,6 +180,8 @@ fn implied_resource(intent: &PatchIntent) -> Option<String> {
     };
     match intent.intent.get(key) {
         Some(IntentValue::Text(value)) => Some(format!("{prefix}:{value}")),
-        Some(IntentValue::Flag(_) | IntentValue::Number(_) | IntentValue::List(_)) | None => None,
+        Some(IntentValue::Number(value)) => Some(format!("{prefix}:{value}")),
+        Some(IntentValue::Flag(value)) => Some(format!("{prefix}:{value}")),
+        Some(IntentValue::List(_)) | None => None,
     }
 }

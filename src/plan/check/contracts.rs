@@ -1,6 +1,7 @@
 //! The checks of contracts: that they are there, say what the plan pins, and are used by who may.
 
 use super::Checker;
+use super::conflicts::other_names;
 use super::tasks::Paths;
 use crate::plan::ContractStatus;
 use crate::plan::conflict::Role;
@@ -66,6 +67,17 @@ impl Checker<'_> {
             self.problems.push(bad_path(file, &error, path().key("file_path")));
             return State::Missing;
         }
+        if let Some(why) = self.facts.unreadable.get(file) {
+            self.problems.push(
+                Problem::error(
+                    Code::ContractMissing,
+                    format!("the contract file `{}` cannot be read: {why}", shown(file)),
+                )
+                .on(path().key("file_path"), "this file")
+                .help("a contract is a text file in UTF-8 inside the repository"),
+            );
+            return State::Missing;
+        }
         let Some(text) = self.facts.contracts.get(file).and_then(Option::as_deref) else {
             self.problems.push(
                 Problem::error(
@@ -107,8 +119,31 @@ impl Checker<'_> {
             self.problems.push(problem);
             return State::VersionMismatch;
         }
-        let hash = contract::hash(text);
-        let pin = self.facts.pins.get(&spec.name).filter(|p| p.version == spec.version);
+        if let Some(found) = header.name.filter(|found| found.value != spec.name) {
+            self.problems.push(
+                Problem::error(
+                    Code::ContractVersionMismatch,
+                    format!("`{file}` is another contract: {}", shown(&found.value)),
+                )
+                .on(path().key("name"), "the plan calls it so")
+                .at(Label {
+                    at: Anchor::Elsewhere {
+                        file: file.to_owned(),
+                        text: text.to_owned(),
+                        span: found.span,
+                    },
+                    text: "the file calls itself so".to_owned(),
+                })
+                .help("name the file of this contract, or mend the line `Contract:`"),
+            );
+            return State::VersionMismatch;
+        }
+        let hash = contract::hash(file, text);
+        let pin = self
+            .facts
+            .pins
+            .get(&spec.name)
+            .filter(|p| p.version == spec.version && p.file_path == spec.file_path);
         if pin.is_some_and(|p| p.sha256 != hash) {
             self.problems.push(
                 Problem::error(
@@ -213,23 +248,29 @@ impl Checker<'_> {
                 if may.contains(&contract.name) {
                     continue;
                 }
-                let owned =
-                    paths[n].all().find(|(role, _, p)| *role != Role::Read && p.overlaps(file));
+                let fold =
+                    |p: &Pattern| if self.facts.case_insensitive { p.folded() } else { p.clone() };
+                let covers = |p: &Pattern| {
+                    p.overlaps(file)
+                        || (self.facts.case_insensitive && fold(p).overlaps(&fold(file)))
+                        || other_names(p, self.facts).iter().any(|p| fold(p).overlaps(&fold(file)))
+                };
+                let owned = paths[n].all().find(|(role, _, p)| *role != Role::Read && covers(p));
                 if let Some((role, nth, _)) = owned {
-                    let field = match role {
-                        Role::Append => "files_append",
-                        Role::Intent => "patch_intents",
-                        Role::Write | Role::Read => "files_write",
+                    let (field, owner) = match role {
+                        Role::Append => ("files_append", Path::task(n)),
+                        Role::Intent if task.patch_intents.is_empty() => {
+                            ("patch_intents", Path::of("defaults"))
+                        }
+                        Role::Intent => ("patch_intents", Path::task(n)),
+                        Role::Write | Role::Read => ("files_write", Path::task(n)),
                     };
                     self.problems.push(
                         Problem::error(
                             Code::ContractWrittenByTask,
                             format!("`{id}` owns the contract `{}`", shown(&contract.name)),
                         )
-                        .on(
-                            Path::task(n).key(field).index(nth),
-                            format!("covers {}", contract.file_path),
-                        )
+                        .on(owner.key(field).index(nth), format!("covers {}", contract.file_path))
                         .help("name it under `renegotiates:`, or leave the file out")
                         .of(&id),
                     );

@@ -4,7 +4,6 @@ mod conflicts;
 mod contracts;
 mod suggest;
 mod tasks;
-mod vacuous;
 
 use std::collections::HashMap;
 
@@ -20,7 +19,6 @@ use crate::types::TaskId;
 use conflicts::Claims;
 use suggest::Suggest;
 use tasks::Paths;
-pub use vacuous::is_vacuous;
 
 /// Checks `document` against `facts` and `config`; every problem is found, not the first.
 pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {

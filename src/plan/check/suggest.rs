@@ -22,7 +22,9 @@ impl Suggest {
         known: impl ExactSizeIterator<Item = &'k str>,
         otherwise: &str,
     ) -> String {
-        let Some(left) = self.left.checked_sub(known.len()) else { return otherwise.to_owned() };
+        // A long word is compared letter by letter with each.
+        let cost = known.len().saturating_mul(1 + word.len().min(80) / 8);
+        let Some(left) = self.left.checked_sub(cost) else { return otherwise.to_owned() };
         self.left = left;
         match closest(word, known) {
             Some(near) => format!("did you mean `{near}`?"),

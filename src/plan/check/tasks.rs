@@ -1,12 +1,13 @@
 //! The checks of one task: its paths, its verification, what it resolves to.
 
-use super::{Checker, vacuous::is_vacuous};
+use super::Checker;
 use crate::plan::config::AGENTS;
 use crate::plan::conflict::Role;
 use crate::plan::diagnostic::{Code, Label, Problem, bad_path, shown};
 use crate::plan::pattern::Pattern;
 use crate::plan::place::Path;
 use crate::plan::schema::{CheckSpec, TaskSpec};
+use crate::plan::vacuous::{only_passes_all, proves_nothing};
 use crate::plan::{
     Check, DEFAULT_ATTEMPTS, DEFAULT_CHECK_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, Task, Work,
 };
@@ -94,8 +95,11 @@ impl Checker<'_> {
         id: &TaskId,
         path: &dyn Fn() -> Path,
     ) -> Option<Pattern> {
-        let literal = role == Role::Intent || self.facts.existing.contains(raw);
-        let pattern = match Pattern::parse(raw, literal) {
+        let read = match role {
+            Role::Intent => Pattern::parse(raw, true),
+            Role::Write | Role::Read | Role::Append => Pattern::parse_in(raw, &self.facts.existing),
+        };
+        let pattern = match read {
             Ok(pattern) => pattern,
             Err(error) => {
                 self.problems.push(bad_path(raw, &error, path()).of(id));
@@ -114,10 +118,24 @@ impl Checker<'_> {
                 .of(id),
             );
         }
+        let into_git = self.facts.links.iter().find(|(link, to)| {
+            to.split('/').any(|part| part.eq_ignore_ascii_case(".git")) && pattern.is_below(link)
+        });
+        if let Some((link, to)) = into_git {
+            self.problems.push(
+                Problem::error(
+                    Code::PathInGitDir,
+                    format!("`{}` lies in git's own directory", shown(pattern.as_str())),
+                )
+                .on(path(), format!("`{link}` is a symbolic link to `{to}`"))
+                .help("no task may touch it")
+                .of(id),
+            );
+        }
         if role == Role::Read {
             return Some(pattern);
         }
-        if let Some(rule) = self.forbidden.rule(pattern.as_str()) {
+        if let Some(rule) = self.forbidden.aimed_at(&pattern) {
             self.problems.push(
                 Problem::error(
                     Code::WriteForbidden,
@@ -197,7 +215,14 @@ impl Checker<'_> {
                     .of(id),
             );
         }
-        if let Some(run) = &spec.run {
+        let inherited = self.defaults.run.clone().filter(|_| n == 0 && spec.run.is_none());
+        let of_defaults = inherited.is_some();
+        let path = |field: &str| match (of_defaults, field) {
+            (true, "run") => Path::of("defaults").key("run"),
+            _ => Path::task(n).key(field),
+        };
+        self.environment(n, spec, id);
+        if let Some(run) = spec.run.as_ref().or(inherited.as_ref()) {
             if run.contains('\0') {
                 self.problems.push(nul(path("run")).of(id));
             }
@@ -245,11 +270,36 @@ impl Checker<'_> {
         );
     }
 
+    /// Names and values that no process can be given.
+    fn environment(&mut self, n: usize, spec: &TaskSpec, id: &TaskId) {
+        let inherited = self.defaults.env.clone();
+        let lists = [(Path::task(n), &spec.env), (Path::of("defaults"), &inherited)];
+        for (owner, list) in lists.into_iter().take(if n == 0 { 2 } else { 1 }) {
+            for (name, value) in list {
+                if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                    self.problems.push(
+                        Problem::error(
+                            Code::WrongType,
+                            format!("`{}` cannot be a variable of the environment", shown(name)),
+                        )
+                        .on(
+                            owner.clone().key("env").key(name),
+                            "no `=` in the name, no NUL in the value",
+                        )
+                        .help("name and value stand apart: `NAME: value`")
+                        .of(id),
+                    );
+                }
+            }
+        }
+    }
+
     fn verification(&mut self, n: usize, id: &TaskId, checks: &[CheckSpec], own: bool) {
+        let name = self.document.tasks.get(n).map_or_else(String::new, |t| shown(t.id.as_str()));
         let path = Path::task(n).key("verification");
         if checks.is_empty() {
             self.problems.push(
-                Problem::error(Code::NoVerification, format!("`{id}` has no verification"))
+                Problem::error(Code::NoVerification, format!("`{name}` has no verification"))
                     .at(Label::on(Path::task(n).key("id"), "nothing would prove this task done"))
                     .help("add `verification:` with at least one command that fails when the work is wrong")
                     .within(path)
@@ -257,13 +307,12 @@ impl Checker<'_> {
             );
             return;
         }
-        let mut required = checks.iter().filter(|c| c.required.unwrap_or(true)).peekable();
-        if required.peek().is_none() || required.all(|c| is_vacuous(&c.command)) {
+        if proves_nothing(checks) {
             let owner = if own { Path::task(n) } else { Path::of("defaults") };
             self.problems.push(
                 Problem::error(
                     Code::VacuousVerification,
-                    format!("the verification of `{id}` can only pass"),
+                    format!("the verification of `{name}` can only pass"),
                 )
                 .at(Label::on(owner.key("verification").index(0).key("command"), "proves nothing"))
                 .help("add a required command that fails when the work is wrong")
@@ -290,7 +339,7 @@ impl Checker<'_> {
             }
             let mut paths = Vec::new();
             for (nth, raw) in spec.paths.iter().enumerate() {
-                match Pattern::parse(raw, self.facts.existing.contains(raw)) {
+                match Pattern::parse_in(raw, &self.facts.existing) {
                     Ok(pattern) => paths.push(pattern),
                     Err(error) => {
                         let place = path().index(k).key("paths").index(nth);
@@ -324,6 +373,16 @@ impl Checker<'_> {
             let path = || Path::of("integration").key(name);
             // Those of the configuration were judged with it.
             let report = own.is_some();
+            if own.as_deref().is_some_and(only_passes_all) {
+                self.problems.push(
+                    Problem::error(
+                        Code::VacuousVerification,
+                        format!("the commands of integration.{name} can only pass"),
+                    )
+                    .on(path().index(0).key("command"), "proves nothing")
+                    .help("name a required command that fails when the result is wrong, or leave the list out"),
+                );
+            }
             self.checks(&own.or(configured).unwrap_or_default(), &path, report)
         });
         (incremental, final_)

@@ -11,6 +11,8 @@ use crate::plan::pattern::{Pattern, PatternError};
 #[derive(Debug, Clone)]
 pub struct Forbidden {
     lockfiles: HashSet<String>,
+    /// The same in the order of the configuration.
+    sorted: Vec<String>,
     patterns: Vec<(String, Pattern)>,
     /// Parts of which every path that a pattern matches holds one: asked first, for it answers in one pass.
     needles: Option<AhoCorasick>,
@@ -36,7 +38,8 @@ impl Boundaries {
         let kind =
             Some(if times > 1_000 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA });
         let needles = needles.and_then(|n| AhoCorasick::builder().kind(kind).build(n).ok());
-        Forbidden { lockfiles: self.lockfiles.iter().cloned().collect(), patterns, needles }
+        let lockfiles = self.lockfiles.iter().cloned().collect();
+        Forbidden { lockfiles, sorted: self.lockfiles.clone(), patterns, needles }
     }
 }
 
@@ -52,6 +55,26 @@ pub(super) fn anywhere(raw: &str) -> Result<Pattern, PatternError> {
 }
 
 impl Forbidden {
+    /// The lockfile or forbidden pattern that a pattern of a plan is aimed at. One that crosses many directories may
+    /// well meet such files; what a worker then does is judged by [`Forbidden::rule`].
+    pub fn aimed_at(&self, pattern: &Pattern) -> Option<&str> {
+        if !pattern.is_glob() {
+            // `node_modules` names what `node_modules/` forbids.
+            let path = pattern.as_str().trim_end_matches('/');
+            return self.rule(path).or_else(|| self.rule(&format!("{path}/-")));
+        }
+        if let Some(rule) = self.rule(pattern.as_str()) {
+            return Some(rule);
+        }
+        let name = pattern.as_str().rsplit('/').next().unwrap_or("");
+        // Only a last part that says something of the name: `*` and `**` say nothing, `*.lock` does.
+        let says = name.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
+        let locks = self.sorted.iter().filter(|_| says);
+        locks
+            .map(String::as_str)
+            .find(|lock| Pattern::parse(name, false).is_ok_and(|p| p.is_glob() && p.matches(lock)))
+    }
+
     /// The lockfile or forbidden pattern that `path` falls under.
     pub fn rule(&self, path: &str) -> Option<&str> {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -87,6 +110,27 @@ mod tests {
         }
         for path in ["src/a.rs", "environment.py", "builder/x", ".envrc", "lock.rs", "build.rs"] {
             assert!(rules.rule(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_aimed_at_what_is_forbidden_is_known_however_it_is_written() {
+        let rules = Boundaries::default().forbidden(1);
+        let aimed = |raw: &str| rules.aimed_at(&Pattern::parse(raw, false).unwrap()).is_some();
+        for raw in [
+            "node_modules",
+            "vendor/",
+            "web/vendor",
+            "Cargo.loc?",
+            "*.lock",
+            "Cargo.{lock,toml}",
+            "Cargo.lock/",
+            "web/dist/**",
+        ] {
+            assert!(aimed(raw), "{raw}");
+        }
+        for raw in ["src/**", "**", "**/*", "web/*", "docs/*.md", "builder"] {
+            assert!(!aimed(raw), "{raw}");
         }
     }
 

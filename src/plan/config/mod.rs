@@ -137,7 +137,7 @@ impl Config {
         for (name, raw) in ours {
             let layer = layer(name, raw)?;
             let base =
-                layered.get_or_insert_with(|| if blank { empty() } else { yaml::value_of(text) });
+                layered.get_or_insert_with(|| if blank { empty() } else { yaml::words_of(text) });
             merge(base, layer);
         }
         if let Some(value) = layered {
@@ -172,7 +172,11 @@ impl Config {
         for (name, risk) in sections.into_iter().filter_map(|(n, r)| Some((n, r.as_ref()?))) {
             for (n, entry) in risk.sensitive_patterns.iter().flatten().enumerate() {
                 let (pattern, _) = weighted(entry);
-                if let Err(error) = risk::compile(pattern) {
+                let compiled = match pattern.is_empty() {
+                    true => Err("it is empty, and would match every path".to_owned()),
+                    false => risk::compile(pattern).map(|_| ()),
+                };
+                if let Err(error) = compiled {
                     let why = error.lines().last().unwrap_or("invalid").to_owned();
                     out.push(
                         Problem::error(Code::BadPattern, format!("`{pattern}`: {why}"))
@@ -191,7 +195,11 @@ impl Config {
             }
         }
         for (n, raw) in self.boundaries.forbidden_patterns.iter().enumerate() {
-            if let Err(error) = forbidden::anywhere(raw) {
+            let read = match raw.trim_matches('/').is_empty() {
+                true => Err(super::pattern::PatternError::Empty),
+                false => forbidden::anywhere(raw),
+            };
+            if let Err(error) = read {
                 out.push(bad(
                     raw,
                     &error,
@@ -202,6 +210,18 @@ impl Config {
         let lists =
             [("incremental", &self.integration.incremental), ("final", &self.integration.final_)];
         for (name, list) in lists {
+            if let Some(checks) = list
+                && super::vacuous::only_passes_all(checks)
+            {
+                out.push(
+                    Problem::error(
+                        Code::VacuousVerification,
+                        format!("the commands of integration.{name} can only pass"),
+                    )
+                    .on(Path::of("integration").key(name).index(0), "proves nothing")
+                    .help("name a required command that fails when the result is wrong, or leave the list out"),
+                );
+            }
             for (n, check) in list.iter().flatten().enumerate() {
                 if check.command.trim().is_empty() || check.command.contains('\0') {
                     out.push(
@@ -213,6 +233,31 @@ impl Config {
                         .help("name what is to be run, or remove the entry"),
                     );
                 }
+            }
+        }
+        if let (Some(_), Some(_)) = (
+            self.risk.as_ref().and_then(|r| r.sensitive_patterns.as_ref()),
+            self.approval.as_ref().and_then(|r| r.sensitive_patterns.as_ref()),
+        ) {
+            out.push(
+                Problem::error(
+                    Code::WrongType,
+                    "`risk` and `approval` both give sensitive_patterns",
+                )
+                .on(Path::of("approval").key("sensitive_patterns"), "one of the two lists")
+                .help("the two sections are one under two names; put the patterns into one list"),
+            );
+        }
+        for (n, name) in self.workers.env_pass.iter().enumerate() {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                out.push(
+                    Problem::error(
+                        Code::WrongType,
+                        format!("`{name}` is not the name of a variable"),
+                    )
+                    .on(Path::of("workers").key("env_pass").index(n), "this name")
+                    .help("give names alone; their values come from the environment"),
+                );
             }
         }
         if self.orchestration.max_parallel_workers == Some(0) {
@@ -233,8 +278,8 @@ impl Config {
     /// The risk rules that follow from it, for a plan of about so many paths.
     pub fn risk_rules(&self, paths: usize) -> Rules {
         let mut rules = Rules::for_paths(paths);
-        let Some(config) = self.risk.as_ref().or(self.approval.as_ref()) else { return rules };
-        if let Some(patterns) = &config.sensitive_patterns {
+        let sections: Vec<&RiskConfig> = self.risk.iter().chain(&self.approval).collect();
+        if let Some(patterns) = sections.iter().find_map(|s| s.sensitive_patterns.as_ref()) {
             // One that cannot be read was refused with the file.
             let compiled = patterns
                 .iter()
@@ -242,11 +287,12 @@ impl Config {
                 .filter_map(|(pattern, weight)| Some((risk::compile(pattern).ok()?, weight)));
             rules.replace(compiled.collect());
         }
-        if let Some(at) = config.auto_approve_threshold {
+        // Where both sections say one, the stricter counts.
+        if let Some(at) = sections.iter().filter_map(|s| s.auto_approve_threshold).min() {
             rules.auto_up_to = at;
             rules.review_up_to = at.saturating_mul(2);
         }
-        let patterns = config.always_require_human.iter();
+        let patterns = sections.iter().flat_map(|s| &s.always_require_human);
         rules.always_require_human =
             patterns.filter_map(|raw| Pattern::parse(raw, false).ok()).collect();
         rules

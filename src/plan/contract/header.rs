@@ -21,10 +21,23 @@ pub struct Header {
     pub version: Option<Field>,
     /// `Renegotiation: 1 of 2`: which one it was.
     pub renegotiation: Option<u32>,
-    /// The offset in bytes at which the line of the version begins, what stands before its key, and where it ends.
-    pub version_line: Option<(usize, String, usize)>,
-    /// The same for the line of the renegotiation.
-    pub renegotiation_line: Option<(usize, String, usize)>,
+    /// The line of the version.
+    pub version_line: Option<HeaderLine>,
+    /// The line of the renegotiation.
+    pub renegotiation_line: Option<HeaderLine>,
+    /// The line of the time at which it was made.
+    pub generated_line: Option<HeaderLine>,
+}
+
+/// A line of the header: what a renegotiation writes anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    /// The offset in bytes at which it begins.
+    pub start: usize,
+    /// What stands before its key.
+    pub before: String,
+    /// The offset at which the key's value ends: what follows stays.
+    pub end: usize,
 }
 
 /// How far into a file a header may stand.
@@ -56,6 +69,7 @@ fn signs_of(file: &str) -> Signs {
 /// Reads the header out of the first comment of `text` that names a contract; `file` says which language it is.
 pub fn read(file: &str, text: &str) -> Header {
     let signs = signs_of(file);
+    let mark = text.len() - text.trim_start_matches('\u{feff}').len();
     let mut header = Header::default();
     let mut closing: Option<&str> = None;
     let mut offset = 0;
@@ -64,11 +78,14 @@ pub fn read(file: &str, text: &str) -> Header {
         let start = offset;
         offset += raw.len();
         let line = raw.trim_end_matches(['\n', '\r']);
-        let mut comment = line.trim_start();
+        let mut comment = line.get(if n == 0 { mark } else { 0 }..).unwrap_or("").trim_start();
         let mut inside = closing.is_some();
         if closing.is_none() {
             let block = signs.block.iter().find(|(open, _)| comment.starts_with(open));
             if let Some((open, close)) = block {
+                if header.name.is_none() {
+                    header = Header::default();
+                }
                 comment = comment.get(open.len()..).unwrap_or("");
                 (inside, closing) = (true, Some(*close));
             } else if let Some(sign) = signs.line.iter().find(|s| comment.starts_with(**s)) {
@@ -85,9 +102,15 @@ pub fn read(file: &str, text: &str) -> Header {
         if inside {
             let at = line.len() - rest_len(line, comment);
             entry(&mut header, Line { number: n as u32 + 1, text: line, start }, at, comment);
-        } else if !line.trim().is_empty() && header.name.is_some() {
-            // The comment that names the contract is over.
-            break;
+        } else if !line.trim().is_empty() || closing.is_none() {
+            if header.name.is_some() && !line.trim().is_empty() {
+                // The comment that names the contract is over.
+                break;
+            }
+            // A licence may say a version as well; it is another comment's.
+            if header.name.is_none() {
+                header = Header::default();
+            }
         }
     }
     if header.name.is_none() { Header::default() } else { header }
@@ -126,8 +149,22 @@ fn entry(header: &mut Header, line: Line<'_>, at: usize, comment: &str) {
     };
     let whole = || {
         let before = line.text.get(..key_at).unwrap_or("").to_owned();
-        // Up to the end of the comment, so that a closing sign on the same line stays.
-        Some((line.start, before, line.start + key_at + bare.trim_end().len()))
+        let value = rest.trim_start();
+        // A word of the user's behind the value stays; what a renegotiation wrote in brackets goes.
+        let known = match value
+            .find("(renegotiated from")
+            .and_then(|at| Some(at + value.get(at..)?.find(')')? + 1))
+        {
+            Some(end) => end,
+            None if key.trim() == "Renegotiation" => {
+                let words = value.split_whitespace().take(3).collect::<Vec<_>>();
+                words
+                    .last()
+                    .map_or(0, |last| last.as_ptr() as usize - value.as_ptr() as usize + last.len())
+            }
+            None => word.len(),
+        };
+        Some(HeaderLine { start: line.start, before, end: line.start + value_at + known })
     };
     match key.trim() {
         "Contract" if header.name.is_none() => header.name = field(),
@@ -135,6 +172,7 @@ fn entry(header: &mut Header, line: Line<'_>, at: usize, comment: &str) {
             header.version = field();
             header.version_line = whole();
         }
+        "Generated" if header.generated_line.is_none() => header.generated_line = whole(),
         "Renegotiation" if header.renegotiation.is_none() => {
             header.renegotiation = word.parse().ok();
             header.renegotiation_line = whole();
@@ -196,6 +234,14 @@ mod tests {
         }
         let later = "# Contract: A\nx = 1\n# Version: abc1234\n";
         assert_eq!(read_pair("a.py", later), (Some("A".to_owned()), None));
+    }
+
+    #[test]
+    fn the_version_of_a_licence_is_not_the_contracts() {
+        let text = "\u{feff}/*\n * Version: MPL 1.1\n */\nimport x;\n/**\n * Contract: A\n * Version: abc1234\n */\n";
+        assert_eq!(read_pair("a.ts", text), (Some("A".to_owned()), Some("abc1234".to_owned())));
+        let text = "# Version: 9\n\n# Contract: A\n# Version: abc1234\n";
+        assert_eq!(read_pair("a.py", text), (Some("A".to_owned()), Some("abc1234".to_owned())));
     }
 
     #[test]

@@ -73,12 +73,40 @@ pub struct Lock {
     pub contracts: BTreeMap<String, Pin>,
 }
 
-/// The hash of a contract's content, without the header lines that a renegotiation changes, in hexadecimal.
-pub fn hash(text: &str) -> String {
-    let changes = |line: &&str| {
-        let bare = line.trim_start_matches(['#', '/', '*', '!', '-', ';', ' ', '\t']);
-        ["Version:", "Renegotiation:", "Generated:"].iter().any(|key| bare.starts_with(key))
-    };
-    let kept: Vec<&str> = text.lines().filter(|line| !changes(line)).collect();
-    sha256(kept.join("\n").as_bytes())
+/// The hash of a contract's content, without the lines of its header that a renegotiation changes, in hexadecimal.
+pub fn hash(file: &str, text: &str) -> String {
+    let header = header::read(file, text);
+    let own: Vec<usize> =
+        [&header.version_line, &header.renegotiation_line, &header.generated_line]
+            .into_iter()
+            .flatten()
+            .map(|line| line.start)
+            .collect();
+    let mut kept = String::with_capacity(text.len());
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if !own.contains(&offset) {
+            kept.push_str(line.trim_end_matches(['\r', '\n']));
+            kept.push('\n');
+        }
+        offset += line.len();
+    }
+    sha256(kept.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_headers_own_lines_do_not_count() {
+        let text = "# Contract: A\n# Version: 1\n# Generated: x\nclass A:\n    Version: str\n";
+        let of = |text: &str| hash("a.py", text);
+        assert_eq!(
+            of(text),
+            of(&text.replace("# Version: 1", "# Version: 2 (renegotiated from 1)"))
+        );
+        assert_eq!(of(text), of(&text.replace("Generated: x", "Generated: y")));
+        assert_ne!(of(text), of(&text.replace("Version: str", "Version: int")));
+    }
 }

@@ -1,6 +1,7 @@
 //! A new version of a contract: its header says how often, and from what. Writes no file.
 
-use super::{hash, header};
+use super::hash;
+use super::header::{self, HeaderLine};
 use crate::types::sha256;
 
 /// A contract file with its new version.
@@ -28,27 +29,29 @@ pub enum Refused {
     },
 }
 
-/// Gives the contract in `text` a new version: a hash of its content and of the version before.
-pub fn renegotiate(file: &str, text: &str, most: u32) -> Result<Renewed, Refused> {
+/// Gives the contract in `text` a new version: a hash of its content and of the version before. `before` is how often
+/// that is known to have happened, whatever the file says.
+pub fn renegotiate(file: &str, text: &str, before: u32, most: u32) -> Result<Renewed, Refused> {
     let header = header::read(file, text);
-    let (Some(version), Some((start, lead, end))) = (header.version, header.version_line) else {
+    let (Some(version), Some(at)) = (header.version, header.version_line) else {
         return Err(Refused::NoVersion);
     };
-    let count = header.renegotiation.unwrap_or(0);
+    let HeaderLine { start, before: lead, end } = at;
+    let count = header.renegotiation.unwrap_or(0).max(before);
     if count >= most {
         return Err(Refused::TooOften { count });
     }
     let count = count + 1;
     let from = version.value;
     let to: String =
-        sha256(format!("{}\n{from}", hash(text)).as_bytes()).chars().take(12).collect();
+        sha256(format!("{}\n{from}", hash(file, text)).as_bytes()).chars().take(12).collect();
     let line = format!("{lead}Version: {to} (renegotiated from {from})");
     let which = |before: &str| format!("{before}Renegotiation: {count} of {most}");
     let mut edits = match header.renegotiation_line {
-        Some((at, before, end_of_it)) => vec![(start, end, line), (at, end_of_it, which(&before))],
+        Some(old) => vec![(start, end, line), (old.start, old.end, which(&old.before))],
         None => {
             // The new line begins as the one above it, but for what opens the comment.
-            let opens = ["\"\"\"", "'''", "/*", "<!--"].iter().any(|s| lead.contains(s));
+            let opens = ["\"\"\"", "'''", "/*", "<!--"].iter().any(|s| lead.trim_start().starts_with(s));
             let lead = if opens { String::new() } else { lead };
             let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
             vec![(start, end, format!("{line}{newline}{}", which(&lead)))]
@@ -79,23 +82,28 @@ mod tests {
             ("A.java", "// Contract: A\r\n// Version: abc1234\r\n"),
         ];
         for (file, text) in styles {
-            let first = renegotiate(file, text, 2).unwrap();
+            let first = renegotiate(file, text, 0, 2).unwrap();
             assert_eq!((first.from.as_str(), first.count), ("abc1234", 1));
             let header = header::read(file, &first.text);
             assert_eq!(header.version.unwrap().value, first.to, "{}", first.text);
             assert_eq!(header.renegotiation, Some(1), "{}", first.text);
             assert!(first.text.contains("(renegotiated from abc1234)"), "{}", first.text);
-            assert_eq!(hash(text), hash(&first.text), "only the header changed: {}", first.text);
-            let second = renegotiate(file, &first.text, 2).unwrap();
+            assert_eq!(
+                hash(file, text),
+                hash(file, &first.text),
+                "only the header changed: {}",
+                first.text
+            );
+            let second = renegotiate(file, &first.text, 0, 2).unwrap();
             assert_eq!((second.from, second.count), (first.to, 2));
             assert_eq!(second.text.matches("Renegotiation:").count(), 1, "{}", second.text);
-            let refused = renegotiate(file, &second.text, 2).unwrap_err();
+            let refused = renegotiate(file, &second.text, 0, 2).unwrap_err();
             assert_eq!(refused, Refused::TooOften { count: 2 });
         }
     }
 
     #[test]
     fn a_file_without_a_version_cannot_have_a_new_one() {
-        assert_eq!(renegotiate("a.py", "x = 1\n", 2), Err(Refused::NoVersion));
+        assert_eq!(renegotiate("a.py", "x = 1\n", 0, 2), Err(Refused::NoVersion));
     }
 }

@@ -22,11 +22,106 @@ pub struct Stub<'a> {
     pub stem: &'a str,
 }
 
+/// Words that one of the languages keeps for itself.
+const RESERVED: [&str; 74] = [
+    "None",
+    "True",
+    "False",
+    "and",
+    "as",
+    "assert",
+    "async",
+    "await",
+    "break",
+    "class",
+    "continue",
+    "def",
+    "del",
+    "elif",
+    "else",
+    "except",
+    "finally",
+    "for",
+    "from",
+    "global",
+    "if",
+    "import",
+    "in",
+    "is",
+    "lambda",
+    "nonlocal",
+    "not",
+    "or",
+    "pass",
+    "raise",
+    "return",
+    "try",
+    "while",
+    "with",
+    "yield",
+    "fn",
+    "impl",
+    "let",
+    "loop",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "pub",
+    "ref",
+    "self",
+    "Self",
+    "static",
+    "struct",
+    "super",
+    "trait",
+    "type",
+    "unsafe",
+    "use",
+    "where",
+    "dyn",
+    "enum",
+    "extern",
+    "const",
+    "crate",
+    "func",
+    "go",
+    "interface",
+    "package",
+    "range",
+    "select",
+    "var",
+    "new",
+    "public",
+    "private",
+    "void",
+    "int",
+    "this",
+    "throw",
+];
+
 /// Whether `name` can be the name of an interface or a method in all of the languages.
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !RESERVED.contains(&name)
+}
+
+/// Whether `text` is one signature, without the words with which a stub begins a method.
+pub fn is_signature(text: &str) -> bool {
+    let text = text.trim();
+    let balanced = text.chars().try_fold(0_u32, |depth, c| match c {
+        '(' => Some(depth + 1),
+        ')' => depth.checked_sub(1),
+        _ => Some(depth),
+    });
+    let first = text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+    text.contains('(')
+        && balanced == Some(0)
+        && !text.contains(['\n', ';', '{', '}'])
+        && !text.ends_with(':')
+        && !["def", "fn", "func", "async", "pub", "function"].contains(&first)
 }
 
 impl Stub<'_> {
@@ -97,7 +192,8 @@ impl Stub<'_> {
             .filter(char::is_ascii_alphanumeric)
             .collect();
         let digit = package.starts_with(|c: char| c.is_ascii_digit());
-        let package = if package.is_empty() || digit { "contracts".to_owned() } else { package };
+        let usable = !package.is_empty() && !digit && is_name(&package);
+        let package = if usable { package } else { "contracts".to_owned() };
         let mut out = self.header("// ");
         let _ = write!(out, "\npackage {package}\n\ntype {} interface {{\n", self.name);
         for line in self.lines(|m| {

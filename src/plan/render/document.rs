@@ -7,6 +7,9 @@ use crate::plan::schedule::{self, Schedule};
 use crate::plan::{Analysis, Check, Plan, Task};
 use crate::types::TaskId;
 
+/// The first line, by which a document of ours is known.
+pub const TITLE: &str = "# Execution plan";
+
 /// What stands beside the plan itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Beside<'a> {
@@ -21,7 +24,7 @@ pub struct Beside<'a> {
 /// The document; `None` for a plan that is not valid.
 pub fn markdown(analysis: &Analysis, beside: Beside<'_>) -> Option<String> {
     let plan = analysis.plan.as_ref()?;
-    let mut out = String::from("# Execution plan\n\n");
+    let mut out = format!("{TITLE}\n\n");
     if !plan.request.trim().is_empty() {
         let _ = writeln!(out, "> {}\n", plan.request.trim().replace('\n', "\n> "));
     }

@@ -35,6 +35,10 @@ pub fn set_word(text: &str, tree: &Tree<'_>, path: &Path, word: &str) -> Option<
     value.text().filter(|_| !value.is_alias())?;
     let span = value.span();
     let old = text.get(span.offset..value.end())?;
+    // A block or a text over several lines ends where others begin; nothing at all has no place of its own.
+    if old.is_empty() || old.contains('\n') || old.starts_with(['|', '>']) {
+        return None;
+    }
     let quote = old.chars().next().filter(|c| matches!(c, '"' | '\''));
     let quote = quote.map_or(String::new(), |c| c.to_string());
     Some(Edit { from: span.offset, to: value.end(), text: format!("{quote}{word}{quote}") })
@@ -140,7 +144,9 @@ fn new_line(text: &str, at: usize, lines: &str) -> Edit {
 }
 
 fn quoted(word: &str, quote: Option<char>) -> String {
-    match quote {
+    // An id may look like a number; then it has to be told from one.
+    let other = super::number_of(word).is_some() || matches!(word, "true" | "false" | "null");
+    match quote.or(other.then_some('"')) {
         Some(quote) => format!("{quote}{word}{quote}"),
         None => word.to_owned(),
     }

@@ -157,6 +157,7 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     // JSON that its own, faster reader takes is YAML of the same meaning; what it refuses is read as YAML.
     if text.trim_start().starts_with('{')
         && let Ok(value) = serde_json::from_str(text)
+        && !repeats(text)
     {
         return Ok(value);
     }
@@ -182,10 +183,41 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     })
 }
 
+/// Whether an environment in JSON may name a variable twice, which only the YAML reader refuses.
+fn repeats(text: &str) -> bool {
+    // Maps with keys of the user's own are few; fields of our own types are refused by both readers.
+    ["\"env\"", "\"intent\""].iter().any(|key| text.contains(key))
+}
+
 /// Reads a single value, as a person writes it into an environment variable.
 pub fn value_of(text: &str) -> Value {
     serde_yaml::from_str_with_options(text, options())
         .unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+/// A document with every scalar as it is written: text, but for truth values and nothing. What reads it again decides
+/// which texts are numbers, so that `1.10` stays what it is where text is meant.
+pub fn words_of(text: &str) -> Value {
+    fn value(node: Ref<'_>, left: &mut usize) -> Value {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return Value::Null;
+        }
+        let node = node.resolved();
+        match node.shape() {
+            Shape::Scalar { text: "" | "~" | "null", plain: true } => Value::Null,
+            Shape::Scalar { text: "true", plain: true } => Value::Bool(true),
+            Shape::Scalar { text: "false", plain: true } => Value::Bool(false),
+            Shape::Scalar { text, .. } => Value::String(text.to_owned()),
+            Shape::Sequence => node.items().map(|item| value(item, left)).collect(),
+            Shape::Mapping => node
+                .entries()
+                .filter_map(|(key, item)| Some((key.text()?.to_owned(), value(item, left))))
+                .collect(),
+        }
+    }
+    let tree = Tree::read(text, MAX_VALUES / 4).ok();
+    tree.as_ref().and_then(Tree::root).map_or(Value::Null, |root| value(root, &mut 1_000_000))
 }
 
 /// What is left of a document without its problems.
@@ -214,7 +246,7 @@ impl Left {
     /// `None` where it would become too long: aliases can name each other.
     fn write(&mut self, node: Ref<'_>, path: &Path) -> Option<()> {
         self.nodes += 1;
-        if self.nodes > 2_000_000 {
+        if self.nodes > 2_000_000 || self.out.len() > MAX_INPUT {
             return None;
         }
         let node = node.resolved();
@@ -234,7 +266,15 @@ impl Left {
                     let here = path.clone().index(n);
                     // The others keep their numbers.
                     if self.wrong.contains_key(&here) {
-                        self.out.push_str("\"\"");
+                        match self.missing.get(&here).cloned() {
+                            Some(names) => {
+                                let entry =
+                                    |name: &String| format!("{}: \"\"", Value::from(name.as_str()));
+                                let all: Vec<String> = names.iter().map(entry).collect();
+                                self.out.push_str(&format!("{{{}}}", all.join(", ")));
+                            }
+                            None => self.out.push_str("\"\""),
+                        }
                     } else {
                         self.write(item, &here)?;
                     }

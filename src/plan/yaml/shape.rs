@@ -116,6 +116,9 @@ impl<'s> Walker<'s> {
                 merges = true;
                 continue;
             }
+            if self.problems.len() >= MOST {
+                return;
+            }
             let here = path.clone().key(name);
             if let Some(first) = seen.insert(name, key) {
                 self.problems.push(
@@ -160,7 +163,17 @@ impl<'s> Walker<'s> {
         }
     }
 
+    /// What a mapping would need that is not there at all.
+    fn lose(&mut self, wanted: &[&Value], path: &Path) {
+        let object = wanted.iter().find(|s| takes(s, "object") && s.get("properties").is_some());
+        let required = object.and_then(|o| o.get("required")).and_then(Value::as_array);
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            self.lost.push(path.clone().key(name));
+        }
+    }
+
     fn wrong(&mut self, node: Ref<'_>, wanted: &[&Value], found: &str, path: &Path) {
+        self.lose(wanted, path);
         self.problems.push(
             Problem::error(
                 Code::WrongType,
@@ -172,6 +185,7 @@ impl<'s> Walker<'s> {
     }
 
     fn scalar(&mut self, node: Ref<'_>, text: &str, wanted: &[&Value], path: &Path) {
+        self.lose(wanted, path);
         let shown: String = text.chars().take(60).collect();
         let choices: Vec<&str> = wanted.iter().flat_map(|s| choices(s)).collect();
         let format = wanted.iter().find_map(|s| s.get("format").and_then(Value::as_str));
@@ -257,7 +271,9 @@ fn fits(schema: &Value, text: &str, plain: bool) -> bool {
     if takes(schema, "integer") {
         let least = schema.get("minimum").and_then(Value::as_f64).unwrap_or(f64::MIN);
         let most = if format.ends_with("32") { f64::from(u32::MAX) } else { f64::MAX };
-        return number.is_some_and(|n| n.fract() == 0.0 && n >= least && n <= most);
+        let hexadecimal = text.contains('x');
+        let whole = hexadecimal || !text.contains(['.', 'e', 'E']);
+        return number.is_some_and(|n| whole && n.fract() == 0.0 && n >= least && n <= most);
     }
     (takes(schema, "number") && number.is_some())
         || (takes(schema, "boolean") && truth_of(text).is_some())

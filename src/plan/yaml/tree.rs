@@ -363,12 +363,14 @@ impl<'t> Ref<'t> {
     pub fn span(self) -> Span {
         let node = self.node();
         let mut span = node.span();
-        if matches!(node.kind, Kind::Sequence | Kind::Mapping) {
-            // A block begins with its first entry; the excerpt marks that.
-            match self.children().next() {
+        match node.kind {
+            // A block of keys begins with its first key; the excerpt marks that.
+            Kind::Mapping => match self.children().next() {
                 Some(first) if !node.flag => return first.span(),
                 Some(_) | None => span.len = 1,
-            }
+            },
+            Kind::Sequence => span.len = 1,
+            Kind::Plain | Kind::Quoted | Kind::Alias => {}
         }
         span
     }
