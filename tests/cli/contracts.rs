@@ -210,3 +210,81 @@ fn a_path_that_needs_a_person_asks_for_one_whatever_the_score() {
     assert!(shown.err.contains("--approve"), "{}", shown.err);
     s.run(&["run", "--backend", "process", "--approve"]).exits(0);
 }
+
+#[test]
+fn a_renegotiation_that_cannot_be_written_safely_changes_nothing() {
+    let s = Sandbox::new();
+    s.write("c/a.py", "# Contract: Auth\n# Version: abc1234\n");
+    s.write("c/b.py", "# Contract: Other\n# Version: abc1234\n");
+    let tasks = plan(&[task("a", &[], "a.txt", "echo")]);
+    let cases = [
+        "contracts:\n  - {name: Auth, file_path: c/a.py, version: &v abc1234}\n  - {name: Other, file_path: c/b.py, version: *v}\n",
+        "contracts:\n  - name: Auth\n    version: |-\n      abc1234\n    file_path: c/a.py\n",
+    ];
+    for text in cases {
+        let text = format!("{tasks}{text}");
+        s.write("tasks.yaml", &text);
+        let refused = s.run(&["contract", "renegotiate", "Auth", "--reason", "x"]).exits(3);
+        assert!(refused.err.contains("cannot be edited in place"), "{}", refused.err);
+        assert_eq!(s.read("tasks.yaml"), text);
+        assert_eq!(s.read("c/a.py"), "# Contract: Auth\n# Version: abc1234\n");
+    }
+}
+
+#[test]
+fn nothing_outside_the_repository_is_read_as_a_contract_or_written() {
+    let s = Sandbox::new();
+    let outside = s.outside("secret.py");
+    std::fs::write(&outside, "# Contract: Auth\n# Version: abc1234\n").unwrap();
+    std::os::unix::fs::symlink(&outside, s.root().join("a.py")).unwrap();
+    let tasks = plan(&[task("a", &[], "a.txt", "echo")]);
+    s.write(
+        "tasks.yaml",
+        &format!("{tasks}contracts: [{{name: Auth, version: abc1234, file_path: a.py}}]\n"),
+    );
+    let shown = s.run(&["plan", "--dry-run"]).exits(3);
+    assert!(shown.err.contains("outside of the repository"), "{}", shown.err);
+    s.run(&["contract", "renegotiate", "Auth", "--reason", "x"]).exits(3);
+    assert_eq!(
+        std::fs::read_to_string(&outside).unwrap(),
+        "# Contract: Auth\n# Version: abc1234\n"
+    );
+    s.run(&["contract", "new", "Auth", "-o", "../auth.py"]).exits(2);
+    // A pipe would be waited for, a device would fill the memory.
+    std::fs::remove_file(s.root().join("a.py")).unwrap();
+    let made = s.command("mkfifo").arg(s.root().join("a.py")).status().unwrap();
+    assert!(made.success());
+    let shown = s.run(&["plan", "--dry-run"]).exits(3);
+    assert!(shown.err.contains("not a regular file"), "{}", shown.err);
+}
+
+#[test]
+fn a_contract_with_other_line_ends_on_disk_is_committed_all_the_same() {
+    let s = Sandbox::new();
+    s.write(".gitattributes", "*.py text eol=crlf\n");
+    s.write("c/a.py", "# Contract: Auth\r\n# Version: abc1234\r\n");
+    let tasks = plan(&[task("a", &[], "a.txt", "echo x > a.txt")]);
+    s.write(
+        "tasks.yaml",
+        &format!("{tasks}contracts: [{{name: Auth, version: abc1234, file_path: c/a.py, consumers: [a]}}]\n"),
+    );
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "contract"]);
+    let json = s.run(&["plan", "--dry-run", "--json"]).exits(0).json();
+    assert_eq!(json["contracts"][0]["status"], "ok");
+}
+
+#[test]
+fn init_does_not_switch_off_a_configuration_that_is_there() {
+    let s = Sandbox::new();
+    s.write(".slimductor.yaml", "approval: {auto_approve_threshold: 3}\n");
+    s.run(&["init"]).exits(0);
+    assert!(!s.root().join("slimductor.yaml").exists());
+    let first = s.read("tasks.yaml");
+    assert!(
+        first.starts_with(
+            "# yaml-language-server: $schema=.orchestrator/schemas/tasks.schema.json\n"
+        )
+    );
+    assert!(s.read(".orchestrator/schemas/tasks.schema.json").contains("files_write"));
+}

@@ -293,3 +293,85 @@ fn an_intent_and_a_writer_of_the_same_file_conflict_and_two_intents_do_not() {
     let shown = s.run(&["plan", "--dry-run"]).exits(3);
     assert!(shown.err.contains("file_write_write"), "{}", shown.err);
 }
+
+#[test]
+fn hundreds_of_writers_of_one_file_are_put_in_one_row() {
+    let s = Sandbox::new();
+    let tasks: Vec<String> =
+        (0..300).map(|n| format!("- {{id: t{n}, description: d, run: make, files_write: [x], verification: [{{command: make test}}]}}\n")).collect();
+    s.write("tasks.yaml", &format!("tasks:\n{}", tasks.concat()));
+    let fixed = s.run(&["plan", "--fix"]).exits(0);
+    assert_eq!(fixed.err.matches("added `").count(), 299);
+}
+
+#[test]
+fn a_fix_follows_the_longest_path_and_quotes_what_looks_like_a_number() {
+    let s = Sandbox::new();
+    s.write(
+        "tasks.yaml",
+        "tasks:
+- {id: c, description: d, run: make, estimate: 48m, files_write: [x], verification: [{command: make test}]}
+- {id: b, description: d, run: make, estimate: 49m, files_write: [x], verification: [{command: make test}]}
+- {id: '007', description: d, run: make, estimate: 50m, files_write: [x], verification: [{command: make test}]}
+- {id: late, description: d, run: make, estimate: 100m, depends_on: ['007'], files_write: [y], verification: [{command: make test}]}
+",
+    );
+    s.run(&["plan", "--fix"]).exits(0);
+    let json = s.run(&["plan", "--dry-run", "--json"]).exits(0).json();
+    // The task with the long way behind it goes first; the others wait for it.
+    assert_eq!(json["waves"][0], serde_json::json!(["007"]));
+    assert!(s.read("tasks.yaml").contains("depends_on: [\"007\"]"), "{}", s.read("tasks.yaml"));
+}
+
+#[test]
+fn a_fix_leaves_a_pipe_and_a_read_only_plan_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let s = Sandbox::new();
+    s.write("tasks.yaml", CLASH);
+    let path = s.root().join("tasks.yaml");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let refused = s.run(&["plan", "--fix"]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.err.contains("read-only"), "{}", refused.err);
+    assert_eq!(s.read("tasks.yaml"), CLASH);
+}
+
+#[test]
+fn what_slimductor_did_not_write_is_not_overwritten() {
+    let s = Sandbox::new();
+    s.write("tasks.yaml", &plan(&[task("a", &[], "a", "echo")]));
+    s.write("execution-plan.md", "my own plan\n");
+    let refused = s.run(&["plan"]).exits(7);
+    assert!(refused.err.contains("did not write it"), "{}", refused.err);
+    assert_eq!(s.read("execution-plan.md"), "my own plan\n");
+}
+
+#[test]
+fn a_gate_that_can_only_pass_is_refused_and_so_is_a_way_into_gits_directory() {
+    let s = Sandbox::new();
+    let tasks = plan(&[task("a", &[], "a", "echo")]);
+    s.write("tasks.yaml", &format!("{tasks}integration: {{final: [{{command: 'true'}}]}}\n"));
+    let shown = s.run(&["plan", "--dry-run"]).exits(3);
+    assert!(shown.err.contains("vacuous_verification"), "{}", shown.err);
+    std::os::unix::fs::symlink("../.git", s.root().join("src/inside")).unwrap();
+    s.write("tasks.yaml", &plan(&[task("a", &[], "src/inside/hooks/x", "echo")]));
+    let shown = s.run(&["plan", "--dry-run"]).exits(3);
+    assert!(shown.err.contains("path_in_git_dir"), "{}", shown.err);
+}
+
+#[test]
+fn a_task_that_is_no_mapping_does_not_hide_what_else_is_wrong() {
+    let s = Sandbox::new();
+    s.write(
+        "tasks.yaml",
+        "tasks:\n- x\n- {id: A B, description: d, run: make, depends_on: [nope], files_write: [a]}\n",
+    );
+    let json = s.run(&["plan", "--dry-run", "--json"]).exits(3).json();
+    let codes: Vec<&str> =
+        json["problems"].as_array().unwrap().iter().map(|p| p["code"].as_str().unwrap()).collect();
+    for code in ["wrong_type", "invalid_id", "unknown_dependency", "no_verification"] {
+        assert!(codes.contains(&code), "{code} is missing from {codes:?}");
+    }
+    assert_eq!(codes.iter().filter(|c| **c == "no_verification").count(), 1, "{codes:?}");
+    assert!(!json["problems"].to_string().contains("task-1"), "{json}");
+}

@@ -133,6 +133,10 @@ impl<'a> Checker<'a> {
             incremental,
             final_checks,
         );
+        // A stand-in for an id that is wrong is no name that anybody knows.
+        for problem in &mut self.problems {
+            problem.task = problem.task.take().filter(|id| self.index.contains_key(id.as_str()));
+        }
         let analysis = Analysis {
             tasks: document.tasks.len(),
             problems: self.problems,

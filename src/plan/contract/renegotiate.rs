@@ -51,7 +51,8 @@ pub fn renegotiate(file: &str, text: &str, before: u32, most: u32) -> Result<Ren
         Some(old) => vec![(start, end, line), (old.start, old.end, which(&old.before))],
         None => {
             // The new line begins as the one above it, but for what opens the comment.
-            let opens = ["\"\"\"", "'''", "/*", "<!--"].iter().any(|s| lead.trim_start().starts_with(s));
+            let opens =
+                ["\"\"\"", "'''", "/*", "<!--"].iter().any(|s| lead.trim_start().starts_with(s));
             let lead = if opens { String::new() } else { lead };
             let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
             vec![(start, end, format!("{line}{newline}{}", which(&lead)))]
