@@ -59,9 +59,13 @@ impl Forbidden {
     /// well meet such files; what a worker then does is judged by [`Forbidden::rule`].
     pub fn aimed_at(&self, pattern: &Pattern) -> Option<&str> {
         if !pattern.is_glob() {
-            // `node_modules` names what `node_modules/` forbids.
             let path = pattern.as_str().trim_end_matches('/');
-            return self.rule(path).or_else(|| self.rule(&format!("{path}/-")));
+            let found = self.rule(path);
+            if found.is_some() || self.needles.as_ref().is_some_and(|n| !n.is_match(path)) {
+                return found;
+            }
+            // `node_modules` names what `node_modules/` forbids.
+            return self.rule(&format!("{path}/-"));
         }
         if let Some(rule) = self.rule(pattern.as_str()) {
             return Some(rule);
