@@ -109,6 +109,10 @@ fn new(
         return Err(usage(format!("`{name}` cannot be the name of an interface"))
             .hint("letters, digits and `_`, not a digit first"));
     }
+    let twice = methods.iter().enumerate().find(|(n, m)| methods.iter().take(*n).any(|o| o == *m));
+    if let Some((_, twice)) = twice {
+        return Err(usage(format!("the method `{twice}` is named twice")));
+    }
     let bad = methods.iter().find(|m| !is_name(m) && !is_signature(m));
     if let Some(bad) = bad {
         return Err(usage(format!("`{bad}` is neither the name of a method nor a signature"))
@@ -150,6 +154,12 @@ fn new(
     let inside = path.strip_prefix(&root).ok().and_then(|p| p.to_str());
     if inside.is_none_or(|p| Pattern::parse(p, true).is_err()) {
         return Err(usage(format!("{} does not lie in the repository", output.display()))
+            .hint("workers get contracts from a commit: name a file below the repository's root"));
+    }
+    // A link on the way may lead out, whatever the names say.
+    let there = parent.ancestors().find_map(|dir| dir.canonicalize().ok()).unwrap_or_default();
+    if !there.starts_with(root.canonicalize().unwrap_or_else(|_| root.clone())) {
+        return Err(usage(format!("{} leads out of the repository", output.display()))
             .hint("workers get contracts from a commit: name a file below the repository's root"));
     }
     store::make_user_dir(&parent)?;

@@ -152,7 +152,16 @@ impl Surroundings<'_> {
             known.insert(part.to_owned(), meta.is_ok());
             match meta {
                 Ok(meta) if meta.is_symlink() => add_link(facts, self.root, inside, part),
-                Ok(_) => {}
+                Ok(meta) => {
+                    // Only what its name does not tell is worth remembering.
+                    let name = part.rsplit('/').next().unwrap_or("");
+                    let like_file = name.chars().skip(1).any(|c| c == '.');
+                    if meta.is_dir() && like_file {
+                        facts.directories.insert(part.to_owned());
+                    } else if meta.is_file() && !like_file {
+                        facts.files.insert(part.to_owned());
+                    }
+                }
                 Err(_) => break,
             }
         }
@@ -189,7 +198,10 @@ fn add_link(facts: &mut Facts, root: &Path, inside: &Path, link: &str) {
     let relative = to.strip_prefix(inside).or_else(|_| to.strip_prefix(root));
     match relative.ok().and_then(Path::to_str) {
         Some("") | None => facts.outward_links.insert(link.to_owned()),
-        Some(to) => facts.links.insert(link.to_owned(), to.to_owned()).is_none(),
+        Some(to) => {
+            let links = if here.is_file() { &mut facts.file_links } else { &mut facts.links };
+            links.insert(link.to_owned(), to.to_owned()).is_none()
+        }
     };
 }
 
@@ -237,6 +249,7 @@ pub fn environment(
     let names: HashSet<&str> = config.boundaries.lockfiles.iter().map(String::as_str).collect();
     let mut found: Vec<String> = Vec::new();
     let mut todo = vec![(root.to_owned(), String::new(), 0)];
+    let inside = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let failed = |path: &Path, e: std::io::Error| {
         Failure::new(
             Exit::Environment,
@@ -256,14 +269,21 @@ pub fn environment(
             let Ok(kind) = entry.file_type() else { continue };
             let here = format!("{prefix}{name}");
             if kind.is_dir() {
-                let skip = name.starts_with('.') || SKIPPED.contains(&name) || depth >= DEPTH;
+                // A project may well lie in a directory called `build`, when git tracks it.
+                let tracked = || repo.is_some_and(|r| r.tracks_below(&format!("{here}/")));
+                let built = SKIPPED.contains(&name) && !tracked();
+                let skip = name.starts_with('.') || built || depth >= DEPTH;
                 // What is ignored, or a repository of its own, is not this one's project.
                 let ignored = || repo.is_some_and(|r| r.is_ignored(Path::new(&here)));
                 if !skip && !entry.path().join(".git").exists() && !ignored() {
                     todo.push((entry.path(), format!("{here}/"), depth + 1));
                 }
             } else if names.contains(name) && entry.path().is_file() {
-                found.push(here);
+                // A link out of the repository says something of the machine, not of the project.
+                let real = entry.path().canonicalize();
+                if !kind.is_symlink() || real.is_ok_and(|real| real.starts_with(&inside)) {
+                    found.push(here);
+                }
             }
         }
     }

@@ -134,8 +134,8 @@ impl Automaton {
         self.nodes[from].edges.push((class, to));
     }
 
-    /// Everything below `path`, and with `itself` the path as well.
-    pub(super) fn of_path(path: &str, itself: bool) -> Automaton {
+    /// With `itself` the path, and with `below` everything below it.
+    pub(super) fn of_path(path: &str, itself: bool, below: bool) -> Automaton {
         let mut automaton = Automaton::new();
         let mut at = automaton.start;
         for c in path.chars() {
@@ -144,6 +144,9 @@ impl Automaton {
         let accept = automaton.accept;
         if itself {
             automaton.nodes[at].free.push(accept);
+        }
+        if !below {
+            return automaton;
         }
         let deep = automaton.step(at, Class::one('/'));
         let inside = automaton.step(deep, Class::any());

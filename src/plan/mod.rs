@@ -175,14 +175,20 @@ pub fn costs(estimates: impl Iterator<Item = Option<u64>> + Clone) -> Vec<u64> {
 pub struct Facts {
     /// Patterns of the plan that name an existing file as they stand.
     pub existing: BTreeSet<String>,
+    /// Paths of the plan that are directories, though their names look like those of files, such as `conf.d`.
+    pub directories: BTreeSet<String>,
+    /// Paths of the plan that are files, though their names look like those of directories, such as `Makefile`.
+    pub files: BTreeSet<String>,
     /// The text of every contract file; `None` when it is absent.
     pub contracts: BTreeMap<String, Option<String>>,
     /// Contract files that are there and cannot be read, with the reason.
     pub unreadable: BTreeMap<String, String>,
     /// Symbolic links in the tree that lead out of the repository.
     pub outward_links: BTreeSet<String>,
-    /// Symbolic links in the tree, and the path inside the repository to which each leads.
+    /// Symbolic links to directories in the tree, and the path inside the repository to which each leads.
     pub links: BTreeMap<String, String>,
+    /// The same for links to files: these have nothing below them.
+    pub file_links: BTreeMap<String, String>,
     /// Contract files that are not committed as they stand on disk, at the branch the run would start from.
     pub uncommitted: BTreeSet<String>,
     /// What the last `plan` found in the contracts' files.

@@ -12,6 +12,8 @@ pub use super::automaton::PatternError;
 pub struct Pattern {
     text: String,
     shape: Shape,
+    /// Whether a path is taken for a file, which has nothing below it that a glob could meet.
+    file: bool,
 }
 
 #[derive(Clone)]
@@ -65,7 +67,7 @@ impl Pattern {
     /// Reads `raw`. With `literal`, `*?[{` stand for themselves: it names an existing file.
     pub fn parse(raw: &str, literal: bool) -> Result<Pattern, PatternError> {
         if raw.len() <= LONGEST && is_plain(raw) {
-            return Ok(Pattern { text: raw.to_owned(), shape: Shape::Literal });
+            return Ok(Pattern::of(raw.to_owned(), Shape::Literal));
         }
         if raw.len() > LONGEST {
             return Err(PatternError::Malformed("it is longer than 4,096 characters"));
@@ -103,14 +105,14 @@ impl Pattern {
         if !is_glob {
             let shape = if below { Shape::Below } else { Shape::Literal };
             let text = if below { format!("{joined}/") } else { joined };
-            return Ok(Pattern { text, shape });
+            return Ok(Pattern::of(text, shape));
         }
         let text = if below { format!("{joined}/**") } else { joined };
         if text.len() > LONGEST_GLOB {
             return Err(PatternError::Malformed("a glob is longer than 1,024 characters"));
         }
         let shape = Shape::Glob(Box::new(Glob::of(&text)?));
-        let pattern = Pattern { text, shape };
+        let pattern = Pattern::of(text, shape);
         if pattern.names_below("..") {
             return Err(PatternError::Escapes);
         }
@@ -132,7 +134,7 @@ impl Pattern {
                 suffix: glob.suffix.to_lowercase(),
             })),
         };
-        Pattern { text: self.text.to_lowercase(), shape }
+        Pattern { text: self.text.to_lowercase(), shape, file: self.file }
     }
 
     /// What it names under another name, when `link` is a symbolic link to `target`: the paths below the link, moved
@@ -153,10 +155,7 @@ impl Pattern {
                 // The text is what it is known by, so it names the way.
                 let text = format!("{} through {link} to {target}", self.text);
                 let suffix = String::new();
-                Some(Pattern {
-                    text,
-                    shape: Shape::Glob(Box::new(Glob { automaton, prefix, suffix })),
-                })
+                Some(Pattern::of(text, Shape::Glob(Box::new(Glob { automaton, prefix, suffix }))))
             }
         }
     }
@@ -179,6 +178,19 @@ impl Pattern {
             escaped.push(c);
         }
         Pattern::parse(&(escaped + rest), false)
+    }
+
+    fn of(text: String, shape: Shape) -> Pattern {
+        // `docs/guide.md` is a file as long as nobody knows better, `docs` is not.
+        let name = text.rsplit('/').next().unwrap_or("");
+        let file = matches!(shape, Shape::Literal) && name.chars().skip(1).any(|c| c == '.');
+        Pattern { text, shape, file }
+    }
+
+    /// The same path, of which is known whether it is a file.
+    pub fn known_as_file(mut self, file: bool) -> Pattern {
+        self.file = file && matches!(self.shape, Shape::Literal);
+        self
     }
 
     /// The normal form.
@@ -279,7 +291,8 @@ impl Pattern {
 
     /// A literal as an automaton.
     fn automaton(&self) -> Automaton {
-        Automaton::of_path(self.text.trim_end_matches('/'), matches!(self.shape, Shape::Literal))
+        let itself = matches!(self.shape, Shape::Literal);
+        Automaton::of_path(self.text.trim_end_matches('/'), itself, !self.file)
     }
 }
 
@@ -476,6 +489,11 @@ mod tests {
             ("a/?/b", "a/bc", false),
             ("a/**/b", "a/b", true),
             ("?", "..x", false),
+            ("**/*.py", "docs/guide.md", false),
+            ("**/*.py", "docs", true),
+            ("**/*.py", "conf.d/", true),
+            ("*", ".github", true),
+            (".github/**", ".github", true),
         ];
         for (a, b, expected) in cases {
             assert_eq!(pattern(a).overlaps(&pattern(b)), expected, "{a} and {b}");

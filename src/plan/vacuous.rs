@@ -5,7 +5,10 @@ use super::schema::CheckSpec;
 /// Programs that succeed whatever the work looks like.
 const ALWAYS: [&str; 6] = ["true", ":", "echo", "ls", "printf", "pwd"];
 /// Words before a command that change nothing about its success.
-const BEFORE: [&str; 8] = ["command", "env", "exec", "time", "nice", "then", "(", "{"];
+const BEFORE: [&str; 5] = ["command", "env", "exec", "time", "nice"];
+/// Words with which a script decides for itself how it ends: such a one is not judged.
+const DECIDES: [&str; 12] =
+    ["if", "for", "while", "until", "case", "set", "trap", "return", "wait", "eval", "source", "!"];
 
 /// Whether none of the checks is required and can fail.
 pub fn proves_nothing(checks: &[CheckSpec]) -> bool {
@@ -17,30 +20,73 @@ pub fn only_passes_all(checks: &[CheckSpec]) -> bool {
     checks.iter().any(|c| c.required.unwrap_or(true)) && proves_nothing(checks)
 }
 
-/// Whether a command can only pass.
+/// Whether a command can only pass. Refusing a plan whose check can fail would be worse than missing one that cannot,
+/// so only what is plain is judged.
 pub fn is_vacuous(command: &str) -> bool {
-    let command = command.trim();
+    let command = unwrapped(command.trim());
     // Nearly every command is one program with arguments, and not one of these: no need to take it apart.
     let first = command.split_whitespace().next().unwrap_or("");
-    let signs = [';', '|', '&', '"', '\'', '\\', '(', '{', '#', '=', '/', '\n'];
+    let signs = [';', '|', '&', '"', '\'', '\\', '#', '=', '/', '\n'];
     let known = |word: &str| ALWAYS.contains(&word) || BEFORE.contains(&word);
     let suspicious =
         known(first) || matches!(first, "exit" | "sh" | "bash") || first.starts_with("python");
     if !suspicious && !command.contains(signs) {
         return command.is_empty();
     }
-    // What comes last decides; of `a && b` each, of `a || b` any that can only pass.
+    // Brackets, substitutions and here-documents nest; what is in them is not taken apart.
     let Some(parts) = split(command, &[";", "\n"]) else { return false };
-    let Some(last) = parts.iter().rev().find(|p| !p.trim().is_empty()) else { return true };
-    let stops = parts.iter().any(|p| p.trim().starts_with("set -") && p.contains('e'));
-    let passes = |part: &str| {
-        let Some(choices) = split(part, &["||"]) else { return false };
-        choices.iter().any(|choice| {
-            let Some(steps) = split(choice, &["&&"]) else { return false };
-            steps.iter().all(|step| only_passes(step))
-        })
-    };
-    if stops { parts.iter().all(|part| passes(part)) } else { passes(last) }
+    let bare: String = parts.join("\n");
+    if outside_quotes(&bare).contains(['(', '{', '`', '<']) {
+        return false;
+    }
+    let words = || bare.split(|c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|'));
+    if words().any(|word| DECIDES.contains(&word)) {
+        return false;
+    }
+    let parts: Vec<&str> = parts.iter().map(|p| p.trim()).filter(|p| !p.is_empty()).collect();
+    // A bare `exit` ends with what came before; any other number than 0 is a way to fail.
+    let alone = parts.len() == 1;
+    let exits = words().zip(words().skip(1).chain([""])).filter(|(word, _)| *word == "exit");
+    if exits.into_iter().any(|(_, code)| code != "0" && !(alone && code.is_empty())) {
+        return false;
+    }
+    // What comes last decides; of `a && b` each, of `a || b` any that can only pass.
+    let Some(last) = parts.last() else { return true };
+    let Some(choices) = split(last, &["||"]) else { return false };
+    choices.iter().any(|choice| {
+        let Some(steps) = split(choice, &["&&"]) else { return false };
+        steps.iter().all(|step| only_passes(step))
+    })
+}
+
+/// A command without the brackets that are all around it.
+fn unwrapped(command: &str) -> &str {
+    let inner = command
+        .strip_prefix('(')
+        .and_then(|c| c.strip_suffix(')'))
+        .or_else(|| command.strip_prefix("{ ").and_then(|c| c.strip_suffix('}')));
+    match inner {
+        Some(inner) if !inner.contains(['(', ')', '{', '}']) => inner.trim().trim_end_matches(';'),
+        Some(_) | None => command,
+    }
+}
+
+/// The text without what stands in single quotes, and without plain words in double ones.
+fn outside_quotes(command: &str) -> String {
+    let mut out = String::new();
+    let mut quote: Option<char> = None;
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some('"') if matches!(c, '$' | '`') => out.push('`'),
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == '\\' => drop(chars.next()),
+            None => out.push(c),
+        }
+    }
+    out
 }
 
 /// Splits at operators outside of quotes, and leaves comments out; `None` for quotes that are not closed.
@@ -83,7 +129,6 @@ fn split(command: &str, operators: &[&str]) -> Option<Vec<String>> {
 
 /// Whether one command, without `;`, `&&` and `||`, can only pass.
 fn only_passes(step: &str) -> bool {
-    let step = step.trim().trim_matches(['(', ')', '{', '}', ';', ' ', '\t']);
     // The last program of a pipe decides.
     let step = step.rsplit('|').next().unwrap_or(step);
     let Ok(words) = shell_words::split(step) else { return false };
@@ -130,6 +175,7 @@ mod tests {
             "echo ok",
             "ls src",
             "make test || true",
+            "make test || exit 0",
             "make test ||true",
             "make test || echo failed",
             "make test; echo done",
@@ -158,6 +204,24 @@ mod tests {
             "true && make test",
             "make a || make b",
             "./true.sh",
+            "grep -q foo x || { echo missing; exit 1; }",
+            "{ make test; }",
+            "( cd web; npm test; )",
+            "make test && {\n echo ok\n}",
+            "make test || exit 1\necho ok",
+            "if ! make test; then exit 1; fi; echo ok",
+            "for f in a b; do test -f $f || exit 1; done; echo ok",
+            "make test; exit",
+            "make test; exit $?",
+            "out=\"$(make test)\"",
+            "out=$(pytest)",
+            "make lint && (make test || true)",
+            "(set -e; make test; echo ok)",
+            "set -euo pipefail\nmake test\necho ok",
+            "python -c 'import app' || exit 1",
+            "python3 - <<END\nassert 1\nEND\necho ok",
+            "! grep -q TODO src",
+            "trap 'exit 1' ERR; make test; echo ok",
         ] {
             assert!(!is_vacuous(command), "{command}");
         }

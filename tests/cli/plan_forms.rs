@@ -375,3 +375,44 @@ fn a_task_that_is_no_mapping_does_not_hide_what_else_is_wrong() {
     assert_eq!(codes.iter().filter(|c| **c == "no_verification").count(), 1, "{codes:?}");
     assert!(!json["problems"].to_string().contains("task-1"), "{json}");
 }
+
+#[test]
+fn a_link_to_a_file_is_that_file_and_has_nothing_below_it() {
+    let s = Sandbox::new();
+    s.write("AGENTS.md", "x\n");
+    std::os::unix::fs::symlink("AGENTS.md", s.root().join("CLAUDE.md")).unwrap();
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "link"]);
+    let check = |first: &str, second: &str| {
+        let tasks = [task("a", &[], "a.txt", "echo"), task("b", &[], "b.txt", "echo")];
+        let text = plan(&tasks)
+            .replace("files_write: [a.txt]", &format!("files_write: ['{first}']"))
+            .replace("files_write: [b.txt]", &format!("files_write: ['{second}']"));
+        s.write("tasks.yaml", &text);
+        s.run(&["plan", "--dry-run"]).code
+    };
+    assert_eq!(check("**/*.py", "AGENTS.md"), 0);
+    assert_eq!(check("CLAUDE.md", "AGENTS.md"), 3);
+    assert_eq!(check("CLAUDE*", "AGENTS.md"), 3);
+}
+
+#[test]
+fn a_slip_whose_value_does_not_fit_hides_nothing() {
+    let s = Sandbox::new();
+    for slip in ["timout: x", "patch_intents: [{file: s, action: foo}]", "priorty: high"] {
+        s.write(
+            "tasks.yaml",
+            &format!(
+                "tasks:
+- {{id: a, description: d, run: make, files_write: [/etc/x], depends_on: [nope], verification: [{{command: make test}}]}}
+- {{id: b, description: d, run: make, files_write: [s], verification: [{{command: make test}}], {slip}}}
+"
+            ),
+        );
+        let json = s.run(&["plan", "--dry-run", "--json"]).exits(3).json();
+        let codes = json["problems"].to_string();
+        for code in ["path_absolute", "unknown_dependency"] {
+            assert!(codes.contains(code), "{slip}: {code} is missing from {codes}");
+        }
+    }
+}

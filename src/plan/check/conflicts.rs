@@ -94,10 +94,14 @@ pub(super) fn other_names(pattern: &Pattern, facts: &Facts) -> Vec<Pattern> {
                 None => return out,
             }
         };
-        let found: Vec<Pattern> =
-            facts.links.iter().filter_map(|(link, to)| from.through_link(link, to)).collect();
+        let files = facts.file_links.iter().filter(|(link, _)| from.matches(link));
+        let files = files.filter_map(|(_, to)| Pattern::parse(to, true).ok());
+        let below = facts.links.iter().filter_map(|(link, to)| from.through_link(link, to));
+        let found: Vec<Pattern> = below.chain(files).collect();
         for pattern in found {
-            if out.len() < facts.links.len() && out.iter().all(|p| p.as_str() != pattern.as_str()) {
+            if out.len() < facts.links.len() + facts.file_links.len()
+                && out.iter().all(|p| p.as_str() != pattern.as_str())
+            {
                 out.push(pattern);
             }
         }

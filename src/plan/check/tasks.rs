@@ -106,6 +106,11 @@ impl Checker<'_> {
                 return None;
             }
         };
+        let pattern = match pattern.literal() {
+            Some(path) if self.facts.directories.contains(path) => pattern.known_as_file(false),
+            Some(path) if self.facts.files.contains(path) => pattern.known_as_file(true),
+            Some(_) | None => pattern,
+        };
         let outward = self.facts.outward_links.iter().find(|link| pattern.is_below(link));
         if let Some(link) = outward {
             self.problems.push(

@@ -71,12 +71,13 @@ impl Forbidden {
             return Some(rule);
         }
         let name = pattern.as_str().rsplit('/').next().unwrap_or("");
-        // Only a last part that says something of the name: `*` and `**` say nothing, `*.lock` does.
-        let says = name.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
-        let locks = self.sorted.iter().filter(|_| says);
-        locks
-            .map(String::as_str)
-            .find(|lock| Pattern::parse(name, false).is_ok_and(|p| p.is_glob() && p.matches(lock)))
+        let lower = name.to_lowercase();
+        let written = name.chars().filter(|c| !matches!(c, '*' | '?' | '[' | ']')).count();
+        self.sorted.iter().map(String::as_str).find(|lock| {
+            // Only a name that is plainly a lockfile's: `*.json` is not, though it matches one.
+            (lower.contains("lock") || written + 2 >= lock.chars().count())
+                && Pattern::parse(name, false).is_ok_and(|p| p.is_glob() && p.matches(lock))
+        })
     }
 
     /// The lockfile or forbidden pattern that `path` falls under.
@@ -133,7 +134,20 @@ mod tests {
         ] {
             assert!(aimed(raw), "{raw}");
         }
-        for raw in ["src/**", "**", "**/*", "web/*", "docs/*.md", "builder"] {
+        for raw in [
+            "src/**",
+            "**",
+            "**/*",
+            "web/*",
+            "docs/*.md",
+            "builder",
+            "*.json",
+            "config/*.yaml",
+            "package*.json",
+            "**/Cargo.*",
+            "go.*",
+            "src/block*",
+        ] {
             assert!(!aimed(raw), "{raw}");
         }
     }

@@ -138,6 +138,19 @@ impl Config {
             let layer = layer(name, raw)?;
             let base =
                 layered.get_or_insert_with(|| if blank { empty() } else { yaml::words_of(text) });
+            // One section under two names: the variable goes over the one that the file has.
+            let other = |layer: &Value, base: &Value, from: &str, to: &str| {
+                layer.get(from).is_some() && base.get(from).is_none() && base.get(to).is_some()
+            };
+            let layer = match layer {
+                layer if other(&layer, base, "approval", "risk") => {
+                    renamed(layer, "approval", "risk")
+                }
+                layer if other(&layer, base, "risk", "approval") => {
+                    renamed(layer, "risk", "approval")
+                }
+                layer => layer,
+            };
             merge(base, layer);
         }
         if let Some(value) = layered {
@@ -358,6 +371,11 @@ fn layer(name: &str, raw: &str) -> Result<Value, Invalid> {
         Problem::error(Code::UnknownKey, "it names no setting").at(Label::here(Span::START, ""));
     let problem = first.unwrap_or(unknown);
     Err(Invalid::Variable { name: name.to_owned(), message: problem.message, help: problem.help })
+}
+
+fn renamed(layer: Value, from: &str, to: &str) -> Value {
+    let inner = layer.get(from).cloned().unwrap_or(Value::Null);
+    Value::Object(serde_json::Map::from_iter([(to.to_owned(), inner)]))
 }
 
 fn merge(base: &mut Value, layer: Value) {

@@ -40,9 +40,6 @@ pub struct HeaderLine {
     pub end: usize,
 }
 
-/// How far into a file a header may stand.
-const LINES: usize = 200;
-
 /// Signs of a language: what begins a comment up to the end of the line, and what encloses one.
 struct Signs {
     line: &'static [&'static str],
@@ -73,8 +70,7 @@ pub fn read(file: &str, text: &str) -> Header {
     let mut header = Header::default();
     let mut closing: Option<&str> = None;
     let mut offset = 0;
-    // One line more, for that of the renegotiation which a file gets later.
-    for (n, raw) in text.split_inclusive('\n').take(LINES + 1).enumerate() {
+    for (n, raw) in text.split_inclusive('\n').enumerate() {
         let start = offset;
         offset += raw.len();
         let line = raw.trim_end_matches(['\n', '\r']);
@@ -168,7 +164,7 @@ fn entry(header: &mut Header, line: Line<'_>, at: usize, comment: &str) {
     };
     match key.trim() {
         "Contract" if header.name.is_none() => header.name = field(),
-        "Version" if header.version.is_none() && line.number as usize <= LINES => {
+        "Version" if header.version.is_none() => {
             header.version = field();
             header.version_line = whole();
         }

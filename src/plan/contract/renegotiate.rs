@@ -55,7 +55,11 @@ pub fn renegotiate(file: &str, text: &str, before: u32, most: u32) -> Result<Ren
                 ["\"\"\"", "'''", "/*", "<!--"].iter().any(|s| lead.trim_start().starts_with(s));
             let lead = if opens { String::new() } else { lead };
             let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-            vec![(start, end, format!("{line}{newline}{}", which(&lead)))]
+            let rest = text.get(end..).and_then(|t| t.lines().next()).unwrap_or("");
+            let closes = ["*/", "\"\"\"", "'''", "-->"].iter().any(|sign| rest.contains(sign));
+            // What stands behind the version stays there; a sign that ends the comment stays behind both.
+            let at = if closes { end } else { end + rest.trim_end_matches('\r').len() };
+            vec![(start, end, line), (at, at, format!("{newline}{}", which(&lead)))]
         }
     };
     edits.sort();
@@ -101,6 +105,15 @@ mod tests {
             let refused = renegotiate(file, &second.text, 0, 2).unwrap_err();
             assert_eq!(refused, Refused::TooOften { count: 2 });
         }
+    }
+
+    #[test]
+    fn words_behind_the_version_stay_behind_it() {
+        let new =
+            renegotiate("d.ts", "// Contract: A\n// Version: abc1234 stable\nx\n", 0, 2).unwrap();
+        let (lines, to) = (new.text.lines().collect::<Vec<_>>(), new.to);
+        assert_eq!(lines[1], format!("// Version: {to} (renegotiated from abc1234) stable"));
+        assert_eq!(lines[2..], ["// Renegotiation: 1 of 2", "x"]);
     }
 
     #[test]

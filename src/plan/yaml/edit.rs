@@ -138,6 +138,7 @@ fn new_line(text: &str, at: usize, lines: &str) -> Edit {
     let (end, newline) = match rest.find('\n') {
         Some(n) if rest.get(..n).is_some_and(|t| t.ends_with('\r')) => (at + n - 1, "\r\n"),
         Some(n) => (at + n, "\n"),
+        None if text.contains("\r\n") => (text.len(), "\r\n"),
         None => (text.len(), "\n"),
     };
     insert(end, format!("{newline}{}", lines.replace('\n', newline)))

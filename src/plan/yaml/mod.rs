@@ -173,7 +173,10 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
         };
         let schema = schemars::schema_for!(T).to_value();
         let shape::Misfit { mut problems, lost } = shape::misfit(&tree, &schema);
-        let rest = rest(&tree, &problems, &lost).map(Box::new);
+        // What was probably meant may not fit there either; then without it.
+        let rest = rest(&tree, &problems, &lost, true)
+            .or_else(|| rest(&tree, &problems, &lost, false))
+            .map(Box::new);
         if problems.is_empty() {
             // An alias bomb, say: no shape is wrong, and it cannot be read all the same.
             problems.push(problem_of(&error, text));
@@ -221,11 +224,19 @@ pub fn words_of(text: &str) -> Value {
 }
 
 /// What is left of a document without its problems.
-fn rest<T: DeserializeOwned>(tree: &Tree<'_>, problems: &[Problem], lost: &[Path]) -> Option<T> {
-    let wrong = problems.iter().filter_map(|p| Some((p.path.clone()?, p.meant.clone()))).collect();
-    let mut missing: HashMap<Path, Vec<String>> = HashMap::new();
-    for (place, name) in lost.iter().filter_map(Path::last_key) {
-        missing.entry(place).or_default().push(name);
+fn rest<T: DeserializeOwned>(
+    tree: &Tree<'_>,
+    problems: &[Problem],
+    lost: &[(Path, String)],
+    slips: bool,
+) -> Option<T> {
+    let meant = |p: &Problem| p.meant.clone().filter(|_| slips);
+    let wrong = problems.iter().filter_map(|p| Some((p.path.clone()?, meant(p)))).collect();
+    let mut missing: HashMap<Path, Vec<(String, String)>> = HashMap::new();
+    for (path, text) in lost {
+        if let Some((place, name)) = path.last_key() {
+            missing.entry(place).or_default().push((name, text.clone()));
+        }
     }
     let mut left = Left { wrong, missing, out: String::new(), nodes: 0 };
     left.write(tree.root()?, &Path::default())?;
@@ -236,8 +247,8 @@ fn rest<T: DeserializeOwned>(tree: &Tree<'_>, problems: &[Problem], lost: &[Path
 struct Left {
     /// Places, and the key that was probably meant there.
     wrong: HashMap<Path, Option<String>>,
-    /// Mappings, and the keys that they need and lack: these get an empty text.
-    missing: HashMap<Path, Vec<String>>,
+    /// Mappings, the keys that they need and lack, and what these get.
+    missing: HashMap<Path, Vec<(String, String)>>,
     out: String,
     nodes: usize,
 }
@@ -268,8 +279,13 @@ impl Left {
                     if self.wrong.contains_key(&here) {
                         match self.missing.get(&here).cloned() {
                             Some(names) => {
-                                let entry =
-                                    |name: &String| format!("{}: \"\"", Value::from(name.as_str()));
+                                let entry = |(name, text): &(String, String)| {
+                                    format!(
+                                        "{}: {}",
+                                        Value::from(name.as_str()),
+                                        Value::from(text.as_str())
+                                    )
+                                };
                                 let all: Vec<String> = names.iter().map(entry).collect();
                                 self.out.push_str(&format!("{{{}}}", all.join(", ")));
                             }
@@ -301,10 +317,12 @@ impl Left {
                         self.out.push_str(", ");
                     }
                 }
-                for name in self.missing.get(path).cloned().unwrap_or_default() {
+                for (name, text) in self.missing.get(path).cloned().unwrap_or_default() {
                     if !taken.contains(&name) {
                         self.quoted(&name);
-                        self.out.push_str(": \"\", ");
+                        self.out.push_str(": ");
+                        self.quoted(&text);
+                        self.out.push_str(", ");
                     }
                 }
                 self.out.push('}');

@@ -22,8 +22,8 @@ pub const ID: &str = "task-id";
 pub struct Misfit {
     /// What is wrong, each with its place.
     pub problems: Vec<Problem>,
-    /// Values that are needed and are not there, or wrong.
-    pub lost: Vec<Path>,
+    /// Values that are needed and are not there, or wrong, each with a text that would fit.
+    pub lost: Vec<(Path, String)>,
 }
 
 /// Every place where the document does not fit `schema`.
@@ -38,7 +38,7 @@ pub fn misfit(tree: &Tree<'_>, schema: &Value) -> Misfit {
 struct Walker<'s> {
     root: &'s Value,
     problems: Vec<Problem>,
-    lost: Vec<Path>,
+    lost: Vec<(Path, String)>,
 }
 
 impl<'s> Walker<'s> {
@@ -137,7 +137,8 @@ impl<'s> Walker<'s> {
                     if required.iter().any(|r| r == name)
                         && self.problems.iter().skip(before).any(wrong)
                     {
-                        self.lost.push(here);
+                        let stand_in = self.stand_in(schema);
+                        self.lost.push((here, stand_in));
                     }
                 }
                 (None, Some(Value::Bool(false))) => {
@@ -152,7 +153,9 @@ impl<'s> Walker<'s> {
         for name in required.iter().filter_map(|r| r.as_str()) {
             // A merged mapping may bring it; the typed read knows.
             if !seen.contains_key(name) && !merges {
-                self.lost.push(path.clone().key(name));
+                let property = known.and_then(|k| k.get(name));
+                let stand_in = property.map_or_else(String::new, |schema| self.stand_in(schema));
+                self.lost.push((path.clone().key(name), stand_in));
                 self.problems.push(
                     Problem::error(Code::MissingField, format!("`{name}` is missing"))
                         .at(Label::here(node.span(), "needed in what begins here"))
@@ -164,15 +167,23 @@ impl<'s> Walker<'s> {
     }
 
     /// What a mapping would need that is not there at all.
-    fn lose(&mut self, wanted: &[&Value], path: &Path) {
+    fn lose(&mut self, wanted: &[&'s Value], path: &Path) {
         let object = wanted.iter().find(|s| takes(s, "object") && s.get("properties").is_some());
         let required = object.and_then(|o| o.get("required")).and_then(Value::as_array);
         for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            self.lost.push(path.clone().key(name));
+            let property = object.and_then(|o| o.get("properties")?.get(name));
+            let stand_in = property.map_or_else(String::new, |schema| self.stand_in(schema));
+            self.lost.push((path.clone().key(name), stand_in));
         }
     }
 
-    fn wrong(&mut self, node: Ref<'_>, wanted: &[&Value], found: &str, path: &Path) {
+    /// A text that fits where one is needed: the first word of a choice, else none.
+    fn stand_in(&self, schema: &'s Value) -> String {
+        let words = self.alternatives(schema).into_iter().flat_map(|s| choices(s)).next();
+        words.unwrap_or_default().to_owned()
+    }
+
+    fn wrong(&mut self, node: Ref<'_>, wanted: &[&'s Value], found: &str, path: &Path) {
         self.lose(wanted, path);
         self.problems.push(
             Problem::error(
@@ -184,7 +195,7 @@ impl<'s> Walker<'s> {
         );
     }
 
-    fn scalar(&mut self, node: Ref<'_>, text: &str, wanted: &[&Value], path: &Path) {
+    fn scalar(&mut self, node: Ref<'_>, text: &str, wanted: &[&'s Value], path: &Path) {
         self.lose(wanted, path);
         let shown: String = text.chars().take(60).collect();
         let choices: Vec<&str> = wanted.iter().flat_map(|s| choices(s)).collect();
