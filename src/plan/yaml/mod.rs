@@ -160,7 +160,7 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     {
         return Ok(value);
     }
-    serde_yaml::from_str_with_options::<T>(text, options()).map_err(|error| {
+    typed::<T>(text).map_err(|error| {
         if matches!(error.without_snippet(), serde_yaml::Error::Budget { .. }) {
             return only(Box::new(problem_of(&error, text)));
         }
@@ -193,8 +193,7 @@ fn repeats(text: &str) -> bool {
 
 /// Reads a single value, as a person writes it into an environment variable.
 pub fn value_of(text: &str) -> Value {
-    serde_yaml::from_str_with_options(text, options())
-        .unwrap_or_else(|_| Value::String(text.to_owned()))
+    typed(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// The number that a plain text means.
@@ -251,6 +250,11 @@ fn word_of(what: &str) -> &str {
         "config" => "configuration",
         other => other,
     }
+}
+
+/// The typed read itself.
+fn typed<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
+    serde_yaml::from_str_with_options(text, options())
 }
 
 fn options() -> serde_yaml::Options {

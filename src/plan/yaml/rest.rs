@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::tree::{MAX_VALUES, Ref, Shape, Tree};
-use super::{MAX_INPUT, number_of, options};
+use super::{MAX_INPUT, number_of, typed};
 use crate::plan::diagnostic::Problem;
 use crate::plan::place::Path;
 
@@ -53,7 +53,7 @@ pub(super) fn rest<T: DeserializeOwned>(
     }
     let mut left = Left { wrong, missing, out: String::new(), nodes: 0 };
     left.write(tree.root()?, &Path::default())?;
-    serde_yaml::from_str_with_options(&left.out, options()).ok()
+    typed(&left.out).ok()
 }
 
 /// Writes a document again, in brackets, without what is wrong in it.
