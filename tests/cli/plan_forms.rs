@@ -416,3 +416,35 @@ fn a_slip_whose_value_does_not_fit_hides_nothing() {
         }
     }
 }
+
+#[test]
+fn one_file_is_found_through_links_in_a_row() {
+    let s = Sandbox::new();
+    s.write("b/keep.txt", "x\n");
+    s.write("d/x.py", "x\n");
+    std::os::unix::fs::symlink("b", s.root().join("a")).unwrap();
+    std::os::unix::fs::symlink("../d", s.root().join("b/c")).unwrap();
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "links"]);
+    let tasks = [task("one", &[], "one.txt", "echo"), task("two", &[], "two.txt", "echo")];
+    let text = plan(&tasks)
+        .replace("files_write: [one.txt]", "files_write: ['a/*/x.py']")
+        .replace("files_write: [two.txt]", "files_write: [d/x.py]");
+    s.write("tasks.yaml", &text);
+    let shown = s.run(&["plan", "--dry-run"]).exits(3);
+    assert!(shown.err.contains("file_write_write"), "{}", shown.err);
+}
+
+#[test]
+fn a_fix_that_would_come_out_wrong_is_not_written() {
+    let s = Sandbox::new();
+    // A key without a colon: there is no place behind it for a list.
+    let text = "tasks:
+- {id: a, description: d, run: make, files_write: [x], verification: [{command: make test}]}
+- {id: b, depends_on, description: d, run: make, files_write: [x], verification: [{command: make test}]}
+";
+    s.write("tasks.yaml", text);
+    let refused = s.run(&["plan", "--fix"]).exits(3);
+    assert!(refused.err.contains("cannot be edited safely"), "{}", refused.err);
+    assert_eq!(s.read("tasks.yaml"), text);
+}
