@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
+use super::facts::read_regular;
 use crate::execute::worktree::EXCLUDED;
 use crate::git::Repo;
 use crate::plan::contract::Lock;
 use crate::store::{self, Mode};
+
+/// The most that a lock is read of, in bytes.
+const MAX_LOCK: u64 = 16 * 1024 * 1024;
 
 fn lock_path(root: &Path) -> PathBuf {
     root.join(".orchestrator").join("contracts.lock")
@@ -15,7 +19,7 @@ fn lock_path(root: &Path) -> PathBuf {
 /// What `plan` pinned the last time; empty when it never did, or when it is not for this user to read.
 pub fn read_lock(root: &Path) -> Result<Lock, Failure> {
     let path = lock_path(root);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match read_regular(&path, MAX_LOCK) {
         Ok(bytes) => bytes,
         Err(e) => {
             use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};

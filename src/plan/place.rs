@@ -26,6 +26,11 @@ impl Path {
         Path::of("tasks").index(n)
     }
 
+    /// Where the value of a task stands: in the task itself or, when it is not its own, in the defaults.
+    pub fn owner(own: bool, n: usize) -> Path {
+        if own { Path::task(n) } else { Path::of("defaults") }
+    }
+
     /// The value under `name` in this one.
     pub fn key(mut self, name: &str) -> Path {
         self.0.push(Step::Key(name.to_owned()));

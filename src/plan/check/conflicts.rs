@@ -152,7 +152,7 @@ impl Checker<'_> {
                 text.push_str(&format!(", through the link `{link}`"));
             }
             let own = field != "patch_intents" || !spec.patch_intents.is_empty();
-            let owner = if own { Path::task(task) } else { Path::of("defaults") };
+            let owner = Path::owner(own, task);
             (owner.key(field).index(nth), text)
         };
         let (first, second) = (side(0), side(1));

@@ -259,10 +259,9 @@ impl Checker<'_> {
                 if let Some((role, nth, _)) = owned {
                     let (field, owner) = match role {
                         Role::Append => ("files_append", Path::task(n)),
-                        Role::Intent if task.patch_intents.is_empty() => {
-                            ("patch_intents", Path::of("defaults"))
+                        Role::Intent => {
+                            ("patch_intents", Path::owner(!task.patch_intents.is_empty(), n))
                         }
-                        Role::Intent => ("patch_intents", Path::task(n)),
                         Role::Write | Role::Read => ("files_write", Path::task(n)),
                     };
                     self.problems.push(

@@ -72,7 +72,7 @@ impl Checker<'_> {
             }
         }
         let own = !spec.patch_intents.is_empty();
-        let owner = if own { Path::task(n) } else { Path::of("defaults") };
+        let owner = Path::owner(own, n);
         let files: Vec<String> =
             if own { &spec.patch_intents } else { &self.defaults.patch_intents }
                 .iter()
@@ -167,7 +167,7 @@ impl Checker<'_> {
 
     pub(super) fn task(&mut self, n: usize, spec: &TaskSpec, id: &TaskId) -> Task {
         let own = !spec.verification.is_empty();
-        let owner = || if own { Path::task(n) } else { Path::of("defaults") };
+        let owner = || Path::owner(own, n);
         let inherited = std::mem::take(&mut self.defaults.verification);
         let specs = if own { &spec.verification } else { &inherited };
         // What is wrong with an inherited check is said once.
@@ -220,21 +220,18 @@ impl Checker<'_> {
                     .of(id),
             );
         }
-        let inherited = self.defaults.run.clone().filter(|_| n == 0 && spec.run.is_none());
-        let of_defaults = inherited.is_some();
-        let path = |field: &str| match (of_defaults, field) {
-            (true, "run") => Path::of("defaults").key("run"),
-            _ => Path::task(n).key(field),
-        };
         self.environment(n, spec, id);
+        // What the defaults say is reported with the first task.
+        let inherited = self.defaults.run.clone().filter(|_| n == 0);
         if let Some(run) = spec.run.as_ref().or(inherited.as_ref()) {
+            let place = Path::owner(spec.run.is_some(), n).key("run");
             if run.contains('\0') {
-                self.problems.push(nul(path("run")).of(id));
+                self.problems.push(nul(place.clone()).of(id));
             }
             if run.trim().is_empty() {
                 self.problems.push(
                     Problem::error(Code::MissingField, "`run` is empty")
-                        .on(path("run"), "no command")
+                        .on(place, "no command")
                         .help("give it a command, or leave `run` out and name an agent")
                         .of(id),
                 );
@@ -313,7 +310,7 @@ impl Checker<'_> {
             return;
         }
         if proves_nothing(checks) {
-            let owner = if own { Path::task(n) } else { Path::of("defaults") };
+            let owner = Path::owner(own, n);
             self.problems.push(
                 Problem::error(
                     Code::VacuousVerification,
