@@ -119,6 +119,18 @@ pub type StageNumber = u32;
 /// Names a reusable worktree: `.worktrees/<run-id>-slot<n>`.
 pub type Slot = u32;
 
+/// Names a reusable worktree of the gate.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// `.worktrees/<run-id>-gate<n>`: its caches stay warm.
+    Slot(u32),
+    /// `.worktrees/<run-id>-gate-final`: made anew for each final gate.
+    Final,
+}
+
 /// Why an attempt did not pass. The order is gate.md's: the first of several names the task's failure.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

@@ -9,6 +9,7 @@ mod doctor;
 mod env;
 mod exit;
 mod facts;
+mod fence;
 mod gather;
 mod init;
 mod logs;
@@ -104,6 +105,9 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// Run a small plan in a throw-away repository and show what happened.
     Demo(demo::DemoArgs),
+    /// Run a command inside a job's fence (used by the wrapper).
+    #[command(hide = true)]
+    Fence(fence::FenceArgs),
     /// Run a job (used by the backends).
     #[command(hide = true)]
     Job {
@@ -136,6 +140,9 @@ pub fn main() -> ExitCode {
     };
     if let Verb::Job { dir } = &cli.command {
         return wrapper(dir);
+    }
+    if let Verb::Fence(args) = &cli.command {
+        return ExitCode::from(fence::fence(args));
     }
     #[expect(clippy::disallowed_methods, reason = "the environment is read once, here")]
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
@@ -191,6 +198,10 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Doctor => doctor::doctor(context),
         Verb::Schema(args) => schema::schema(context, &args),
         Verb::Demo(args) => demo::demo(context, &args),
+        Verb::Fence(args) => {
+            fence::fence(&args);
+            Ok(Exit::Done)
+        }
         Verb::Job { dir } => {
             wrapper(&dir);
             Ok(Exit::Done)

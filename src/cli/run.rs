@@ -12,12 +12,13 @@ use super::plan_report::risk_text;
 use super::progress;
 use crate::execute::backend::tmux::TmuxServer;
 use crate::execute::event::{Approval, Outcome, Settings};
+use crate::execute::fence::{self, Mode};
 use crate::execute::projection;
 use crate::execute::run::{self, DEFAULT_JOBS, NewRun};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::git::Repo;
-use crate::plan::config::{BackendChoice, Promote};
+use crate::plan::config::{BackendChoice, Fence, Promote};
 use crate::plan::risk::{Level, Risk};
 use crate::plan::{Plan, Work};
 use crate::store::Lock;
@@ -52,6 +53,24 @@ pub struct RunArgs {
     /// Promote what landed even when some tasks failed.
     #[arg(long)]
     promote_landed: bool,
+    /// What keeps jobs from writing outside their worktrees.
+    #[arg(long, value_enum, value_name = "MODE")]
+    fence: Option<FenceArg>,
+}
+
+/// What keeps jobs from writing outside their worktrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FenceArg {
+    /// The strongest that this machine permits: the repository is read-only but for the job's worktree.
+    Repo,
+    /// The same, and nothing else but caches and the temporary directory.
+    Strict,
+    /// Namespaces, or nothing is started.
+    Namespace,
+    /// Landlock, or nothing is started.
+    Landlock,
+    /// None.
+    Off,
 }
 
 /// Which backend runs the jobs.
@@ -78,6 +97,7 @@ impl RunArgs {
             detach: false,
             no_promote: false,
             promote_landed: false,
+            fence: None,
         }
     }
 }
@@ -121,6 +141,7 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         return Err(Failure::new(Exit::Environment, message).hint("move it away"));
     }
     let backend = backend(args.backend, gathered.config.workers.backend)?;
+    let fence = fence(context, args.fence, gathered.config.workers.fence)?;
     let risk = gathered.analysis.risk.as_ref();
     let approval = approve(context, args, risk)?;
     let changed = repo.changed_files(&context.dir).unwrap_or(0);
@@ -145,6 +166,9 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         only,
         agent: args.agent.clone(),
         env_pass: gathered.config.workers.env_pass.clone(),
+        fence: fence.0.word().to_owned(),
+        strict_fence: fence.1,
+        writable: gathered.config.workers.writable.clone(),
         environment: gathered.environment.hash.clone(),
     };
     let overlay = context.env.iter().filter(|(name, _)| name.starts_with("SLIMDUCTOR__"));
@@ -301,6 +325,43 @@ fn backend(given: Option<BackendArg>, configured: BackendChoice) -> Result<&'sta
                 .hint("install tmux, or use `--backend process`"))
         }
         BackendChoice::Auto | BackendChoice::Tmux => Ok("tmux"),
+    }
+}
+
+/// How jobs are fenced, and whether strictly.
+fn fence(
+    context: &Context,
+    given: Option<FenceArg>,
+    configured: Fence,
+) -> Result<(Mode, bool), Failure> {
+    let wanted = match given {
+        Some(FenceArg::Repo) => Fence::Repo,
+        Some(FenceArg::Strict) => Fence::Strict,
+        Some(FenceArg::Namespace) => Fence::Namespace,
+        Some(FenceArg::Landlock) => Fence::Landlock,
+        Some(FenceArg::Off) => Fence::Off,
+        None => configured,
+    };
+    let named = |mode: Mode| match fence::holds(&context.exe, mode) {
+        true => Ok((mode, false)),
+        false => Err(Failure::new(
+            Exit::Environment,
+            format!("this machine does not permit the fence `{}`", mode.word()),
+        )
+        .hint("`slimductor doctor` says which holds here; `--fence repo` takes the strongest")),
+    };
+    match wanted {
+        Fence::Off => Ok((Mode::Off, false)),
+        Fence::Namespace => named(Mode::Namespace),
+        Fence::Landlock => named(Mode::Landlock),
+        Fence::Repo | Fence::Strict => {
+            let mode = fence::strongest(&context.exe);
+            if mode == Mode::Off {
+                let note = "note: neither namespaces nor Landlock are permitted here: jobs are not fenced, their work is only judged";
+                context.output.note(note);
+            }
+            Ok((mode, wanted == Fence::Strict))
+        }
     }
 }
 

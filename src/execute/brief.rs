@@ -1,10 +1,12 @@
 //! What a worker, check or gate is told: its environment and its commands, as job specs. Pure.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::fence::{Fence, Mode};
 use super::job::{Spec, StepSpec};
 use super::state::RunState;
+use crate::git::Worktree;
 use crate::plan::{Check, Pattern, Work};
 use crate::types::{Attempt, Finding, JobId};
 use crate::verify::command;
@@ -69,6 +71,20 @@ pub struct Surroundings {
     pub run_dir: PathBuf,
     /// The allowed environment.
     pub env: BTreeMap<String, String>,
+    /// How jobs are fenced, and which trees are shut to all of them.
+    pub walls: Fence,
+}
+
+impl Surroundings {
+    /// The fence around a job in `worktree`.
+    fn fence(&self, worktree: &Worktree) -> Option<Fence> {
+        if self.walls.mode == Mode::Off {
+            return None;
+        }
+        let own = [worktree.path.clone(), worktree.gitdir.clone()];
+        let writable = [&self.walls.writable[..], &own].concat();
+        Some(Fence { writable, ..self.walls.clone() })
+    }
 }
 
 /// The worker's job of one attempt. `prompt` is the file with what it is told.
@@ -77,7 +93,7 @@ pub fn worker(
     state: &RunState,
     task: usize,
     attempt: Attempt,
-    cwd: &Path,
+    worktree: &Worktree,
 ) -> Spec {
     let spec = &state.plan.tasks[task];
     let job = JobId::worker(&spec.id, attempt);
@@ -102,7 +118,9 @@ pub fn worker(
         timeout_ms: spec.timeout_ms,
         env: BTreeMap::new(),
     };
-    Spec { v: 1, job, cwd: cwd.to_owned(), env, steps: vec![step], grace_ms: GRACE_MS }
+    let fence = around.fence(worktree);
+    let cwd = worktree.path.clone();
+    Spec { v: 1, job, cwd, env, steps: vec![step], grace_ms: GRACE_MS, fence }
 }
 
 /// A job of checks, about one task or about all, on the tree in `cwd`, where `changed` are the paths that the
@@ -114,7 +132,7 @@ pub fn checks(
     about: Option<usize>,
     checks: &[(Option<usize>, Check)],
     changed: &[String],
-    cwd: &Path,
+    worktree: &Worktree,
 ) -> Spec {
     let mut env = around.env.clone();
     env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
@@ -146,7 +164,9 @@ pub fn checks(
             env: own,
         });
     }
-    Spec { v: 1, job, cwd: cwd.to_owned(), env, steps, grace_ms: GRACE_MS }
+    let fence = around.fence(worktree);
+    let cwd = worktree.path.clone();
+    Spec { v: 1, job, cwd, env, steps, grace_ms: GRACE_MS, fence }
 }
 
 fn touches(patterns: &[Pattern], changed: &[String]) -> bool {

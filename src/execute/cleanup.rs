@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::Product;
 use super::job::{self, Probe};
-use super::shared::{EffectError, Shared, commit_slot};
+use super::shared::{EffectError, Shared, commit_worktree};
 use super::state::{RunState, Step};
 use super::worktree::Places;
 use crate::git::Repo;
@@ -57,6 +57,7 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
     if spared.is_empty() {
         // With its index a spared worktree is tried again, should a crash make this be done twice.
         store::remove_dir(&places.indices())?;
+        store::remove_dir(&places.gitdirs())?;
     }
     for left in places.link_temps() {
         store::remove(&left)?;
@@ -98,10 +99,11 @@ fn keep_unmerged(
         if let Some(head) = repo.branch_tip(&name)? {
             return keep(name, head);
         }
-        if places.slot_index(slot).exists() && places.slot(slot).exists() {
+        let worktree = places.worktree_of(slot);
+        if worktree.index.exists() && worktree.path.exists() {
             let text =
                 message::work(&state.header.run_id, &spec.id, run.attempt, &spec.description);
-            let head = commit_slot(repo, places, slot, base, &text, state.at)?;
+            let head = commit_worktree(repo, &worktree, base, &text, state.at)?;
             return keep(name, head);
         }
         return Ok(());
@@ -126,19 +128,19 @@ pub(super) fn save_edits(
         return Ok(Some(branch));
     }
     let Some(slot) = run.slot else { return Ok(None) };
-    let (path, index) = (places.slot(slot), places.slot_index(slot));
+    let worktree = places.worktree_of(slot);
     // After this the worktree may be half made anew: a crash must not take that for a person's work.
     let saved = places.indices().join(format!("{id}-{attempt}.saved"));
-    if saved.exists() || !path.exists() || !index.exists() {
+    if saved.exists() || !worktree.path.exists() || !worktree.index.exists() {
         return Ok(None);
     }
     let last = match run.discarded.get(&attempt) {
         Some(head) => Some(head.clone()),
         // It could not be committed at the time.
-        None => repo.worktree_head(&path)?.filter(|h| repo.has_commit(h)),
+        None => run.base.as_ref().and_then(|base| repo.take_head(&worktree, base)),
     };
     let last = last.ok_or(EffectError::State("the kept worktree stands at no commit"))?;
-    let tree = repo.snapshot(&path, &index)?;
+    let tree = repo.snapshot(&worktree)?;
     let edited = tree != repo.tree_of(&last)?;
     if edited {
         let text = "Edited by hand in the kept worktree\n";

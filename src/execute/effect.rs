@@ -3,12 +3,12 @@
 
 use super::cleanup;
 use super::command::{Effect, Product};
-use super::shared::{EffectError, Shared, commit_slot};
+use super::shared::{EffectError, Shared, commit_worktree};
 use super::state::RunState;
 use crate::git::{Merge, Swap};
 use crate::integrate::message;
 use crate::store;
-use crate::types::Attempt;
+use crate::types::{Attempt, Gate};
 
 /// Effects that end by themselves. Each has a deterministic result, so that doing it twice is harmless.
 pub(super) fn perform(
@@ -33,13 +33,13 @@ pub(super) fn perform(
             let (Some(slot), Some(base)) = (run.slot, &run.base) else {
                 return Err(EffectError::State("the attempt has no slot"));
             };
-            let path = places.slot(slot);
+            let worktree = places.worktree_of(slot);
             store::make_dir(&places.indices())?;
             if let Some(edited) = run.unsaved {
                 cleanup::save_edits(shared, state, *task, edited)?;
             }
-            repo.prepare_worktree(&path, base, &places.slot_index(slot))?;
-            cleanup::link(places, id, &path)?;
+            repo.prepare_worktree(&worktree, base, &[])?;
+            cleanup::link(places, id, &worktree.path)?;
             Ok(Product::Nothing)
         }
         Effect::Collect { task, attempt } => collect(shared, state, *task, *attempt),
@@ -62,9 +62,10 @@ pub(super) fn perform(
             store::make_dir(&places.indices())?;
             if stage.task.is_none() {
                 // The final gate's worktree is fresh, not merely clean.
-                repo.remove_worktree(&places.gate())?;
+                repo.remove_worktree(&places.gate(Gate::Final).path)?;
             }
-            repo.prepare_worktree(&places.gate(), commit, &places.gate_index())?;
+            let gate = if stage.task.is_none() { Gate::Final } else { Gate::Slot(0) };
+            repo.prepare_worktree(&places.gate(gate), commit, &[])?;
             Ok(Product::Nothing)
         }
         Effect::Land { .. } => {
@@ -129,7 +130,7 @@ pub(super) fn collect(
     };
     let text = message::work(&state.header.run_id, &spec.id, attempt, &spec.description);
     let at = run.worker_ended_at.unwrap_or(state.at);
-    let head = commit_slot(repo, places, slot, base, &text, at)?;
+    let head = commit_worktree(repo, &places.worktree_of(slot), base, &text, at)?;
     repo.set_branch(&state.task_branch(&spec.id), &head, "slimductor: work of an attempt")?;
     let changes = repo.diff(base, &head)?;
     Ok(Product::Collected { head, changes })

@@ -129,6 +129,15 @@ pub struct Settings {
     pub agent: Option<String>,
     /// Names of further environment variables that reach the jobs.
     pub env_pass: Vec<String>,
+    /// How jobs are fenced: `namespace`, `landlock` or `off`.
+    #[serde(default)]
+    pub fence: String,
+    /// Whether a job may write nothing but its worktree, caches and the temporary directory.
+    #[serde(default)]
+    pub strict_fence: bool,
+    /// Further paths that jobs may write.
+    #[serde(default)]
+    pub writable: Vec<String>,
     /// The hash of the lockfiles when the run was made.
     pub environment: String,
 }

@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::fence::Fence;
 use super::process_tree;
 use crate::store::{self, Mode, StoreError};
 use crate::types::{JobId, JobReport};
@@ -31,6 +32,9 @@ pub struct Spec {
     pub steps: Vec<StepSpec>,
     /// Between TERM and KILL, ms.
     pub grace_ms: u64,
+    /// What its commands may write; absent where nothing is fenced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
 }
 
 /// One command of a job.

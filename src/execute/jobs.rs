@@ -6,7 +6,7 @@ use super::job::Spec;
 use super::shared::{EffectError, Shared};
 use super::state::RunState;
 use crate::store::{self, Mode};
-use crate::types::{JobId, Sha};
+use crate::types::{Gate, JobId, Sha};
 
 /// What the job of an effect is to do, and the name that people see.
 pub(super) fn make_job(
@@ -40,7 +40,7 @@ pub(super) fn make_job(
                 Mode::Private,
             )?;
             Ok((
-                brief::worker(around, state, *task, *attempt, &places.slot(slot)),
+                brief::worker(around, state, *task, *attempt, &places.worktree_of(slot)),
                 format!("worker-{id}"),
             ))
         }
@@ -53,8 +53,15 @@ pub(super) fn make_job(
             let job = JobId::checks(&spec.id, *attempt);
             let own: Vec<_> = spec.verification.iter().map(|c| (Some(*task), c.clone())).collect();
             let changed = changed(base, head)?;
-            let made =
-                brief::checks(around, state, job, Some(*task), &own, &changed, &places.slot(slot));
+            let made = brief::checks(
+                around,
+                state,
+                job,
+                Some(*task),
+                &own,
+                &changed,
+                &places.worktree_of(slot),
+            );
             Ok((made, format!("check-{}", spec.id)))
         }
         Effect::CheckStage { stage: number } => {
@@ -65,8 +72,16 @@ pub(super) fn make_job(
             let changed = changed(base, commit)?;
             let checks = state.stage_checks();
             let job = JobId::gate(*number);
-            let spec =
-                brief::checks(around, state, job, stage.task, &checks, &changed, &places.gate());
+            let gate = if stage.task.is_none() { Gate::Final } else { Gate::Slot(0) };
+            let spec = brief::checks(
+                around,
+                state,
+                job,
+                stage.task,
+                &checks,
+                &changed,
+                &places.gate(gate),
+            );
             Ok((spec, format!("gate-{number}")))
         }
         Effect::CreateStaging

@@ -16,6 +16,7 @@ use super::journal::{self, Journal, JournalError};
 use super::process_tree;
 use super::reports;
 use super::state::{IllegalRecord, RunState};
+use super::surroundings;
 use super::worktree::{EXCLUDED, Places, runs_dir};
 use super::world::{self, RealWorld, WorldError};
 use crate::git::{GitError, Repo};
@@ -379,7 +380,7 @@ pub fn drive(
         .map_err(|e| RunError::NoRoom(format!("cannot start the event loop: {e}")))?;
     repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
     let backend = backend_of(&state, repo.root(), exe);
-    let around = world::surroundings(&places.run_dir(), env, &state.header.settings.env_pass);
+    let around = surroundings::surroundings(&repo, &places, env, &state.header.settings);
     let result = runtime.block_on(async {
         let mut world = RealWorld::new(repo, places.clone(), backend, around, journal)?;
         let start = Event::CoordinatorStarted {

@@ -6,7 +6,7 @@ use super::command::Trouble;
 use super::hub::Hub;
 use super::job;
 use super::worktree::Places;
-use crate::git::{GitError, Repo};
+use crate::git::{GitError, Repo, Worktree};
 use crate::store::StoreError;
 use crate::types::Sha;
 
@@ -48,29 +48,27 @@ pub(super) fn trouble(error: EffectError) -> Trouble {
     if no_room { Trouble::NoRoom(error.to_string()) } else { Trouble::Refused(error.to_string()) }
 }
 
-/// The commit that holds what stands in a slot: the worker's own where it says the same, else one on top.
-pub(super) fn commit_slot(
+/// The commit that holds what stands in a worktree: the worker's own where it says the same, else one on top.
+pub(super) fn commit_worktree(
     repo: &Repo,
-    places: &Places,
-    slot: u32,
+    worktree: &Worktree,
     base: &Sha,
     text: &str,
     at: i64,
 ) -> Result<Sha, EffectError> {
-    let path = places.slot(slot);
-    if !path.exists() {
+    let own = || {
+        let head = repo.take_head(worktree, base);
+        head.filter(|h| repo.contains(h, base).unwrap_or(false))
+    };
+    if !worktree.path.exists() {
         // The worker removed it; what it had committed before is all that there is.
-        let own = repo.worktree_head(&path)?.filter(|h| repo.has_commit(h));
-        let own = own.filter(|h| repo.contains(h, base).unwrap_or(false));
-        return Ok(own.unwrap_or_else(|| base.clone()));
+        return Ok(own().unwrap_or_else(|| base.clone()));
     }
-    let tree = repo.snapshot(&path, &places.slot_index(slot))?;
+    let tree = repo.snapshot(worktree)?;
     if tree == repo.tree_of(base)? {
         return Ok(base.clone());
     }
-    let own = repo.worktree_head(&path)?.filter(|h| repo.has_commit(h));
-    let own = own.filter(|h| repo.contains(h, base).unwrap_or(false));
-    match own {
+    match own() {
         Some(own) if repo.tree_of(&own)? == tree => Ok(own),
         own => Ok(repo.commit_tree(&tree, own.as_ref().unwrap_or(base), text, at)?),
     }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::types::{JobId, RunId, Slot, TaskId};
+use crate::git::Worktree;
+use crate::types::{Gate, JobId, RunId, Slot, TaskId};
 
 /// The paths of one run.
 #[derive(Debug, Clone)]
@@ -64,12 +65,29 @@ impl Places {
         self.run_dir().join("indices")
     }
 
-    pub fn slot_index(&self, slot: Slot) -> PathBuf {
-        self.indices().join(format!("slot{slot}"))
+    pub fn gitdirs(&self) -> PathBuf {
+        self.run_dir().join("git")
     }
 
-    pub fn gate_index(&self) -> PathBuf {
-        self.indices().join("gate")
+    pub fn worktree_of(&self, slot: Slot) -> Worktree {
+        let name = format!("slot{slot}");
+        Worktree {
+            path: self.slot(slot),
+            gitdir: self.gitdirs().join(&name),
+            index: self.indices().join(&name),
+        }
+    }
+
+    pub fn gate(&self, gate: Gate) -> Worktree {
+        let name = match gate {
+            Gate::Slot(n) => format!("gate{n}"),
+            Gate::Final => "gate-final".to_owned(),
+        };
+        Worktree {
+            path: self.worktrees().join(format!("{}-{name}", self.run)),
+            gitdir: self.gitdirs().join(&name),
+            index: self.indices().join(&name),
+        }
     }
 
     pub fn worktrees(&self) -> PathBuf {
@@ -78,10 +96,6 @@ impl Places {
 
     pub fn slot(&self, slot: Slot) -> PathBuf {
         self.worktrees().join(format!("{}-slot{slot}", self.run))
-    }
-
-    pub fn gate(&self) -> PathBuf {
-        self.worktrees().join(format!("{}-gate", self.run))
     }
 
     pub fn task_link(&self, task: &TaskId) -> PathBuf {
@@ -101,7 +115,10 @@ impl Places {
         let name = name.to_string_lossy();
         let rest = name.strip_prefix(self.run.as_str());
         rest.is_some_and(|r| {
-            r == "-gate" || r.strip_prefix("-slot").is_some_and(|n| n.parse::<Slot>().is_ok())
+            let number = |n: &str| n.parse::<Slot>().is_ok();
+            r == "-gate-final"
+                || r.strip_prefix("-slot").is_some_and(number)
+                || r.strip_prefix("-gate").is_some_and(number)
         })
     }
 

@@ -1,6 +1,6 @@
 //! The real world: journal, clock, signals and effects in flight behind [`World`]. Decides nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::backend::Backend;
-use super::brief::{self, Surroundings};
+use super::brief::Surroundings;
 use super::command::{Answer, Done, Effect, Seen};
 use super::decide;
 use super::effect::perform;
@@ -269,13 +269,4 @@ pub struct AnswerFile {
     /// At which attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
-}
-
-/// What jobs see of this process's environment.
-pub fn surroundings(
-    run_dir: &Path,
-    env: &BTreeMap<String, String>,
-    named: &[String],
-) -> Surroundings {
-    Surroundings { run_dir: run_dir.to_owned(), env: brief::allowed(env, named) }
 }

@@ -1,6 +1,7 @@
 //! The wrapper of a job, `slimductor job <dir>`: takes the job's lock, runs its commands to their end or their limit,
 //! ends what they leave running, writes the exit file last. Knows nothing of coordinators.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::job::{
     Exit, JobError, Pid, Spec, StepSpec, is_cancelled, lock_path, log_path, read_spec,
 };
-use super::process_tree;
+use super::{fence, process_tree};
 use crate::store::{self, Lock, Mode};
 use crate::types::{Ending, JobReport, StepResult};
 
@@ -154,12 +155,15 @@ fn start(
     step: &StepSpec,
     tmp: &Path,
 ) -> Result<(tokio::process::Child, Option<Copier>), JobError> {
-    let what = step.argv.first().cloned().unwrap_or_default();
-    let failed = |source| JobError::Run { what: what.clone(), source };
+    let exe = std::env::current_exe().unwrap_or_else(|_| "slimductor".into());
+    let argv = fence::command_line(&exe, dir, spec, number)
+        .unwrap_or_else(|| step.argv.iter().map(OsString::from).collect());
+    let what = argv.first().cloned().unwrap_or_default();
+    let failed = |source| JobError::Run { what: what.to_string_lossy().into_owned(), source };
     let mut log = store::open_append(&log_path(dir, number))?;
     let mut command = tokio::process::Command::new(&what);
     command
-        .args(step.argv.iter().skip(1))
+        .args(argv.iter().skip(1))
         .current_dir(&spec.cwd)
         .env_clear()
         .envs(&spec.env)

@@ -1,11 +1,12 @@
-//! The git command: worktrees, snapshots, fast-forwards in a checkout. The one file that runs it.
+//! The git command, hardened; fast-forwards in a checkout. The one file that runs it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::{FastForward, GitError, Repo, Swap, oid};
+use super::worktree::Worktree;
+use super::{FastForward, GitError, Repo, Swap};
 use crate::types::Sha;
 
 /// How long a lock of somebody else's git is waited for before it counts as in the way.
@@ -27,11 +28,14 @@ impl Repo {
         command
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             // Ctrl-C is for us: a git that it cut down would look like a failure.
             .process_group(0)
             .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+            // A populated submodule could be a repository that a worker planted.
+            .args(["-c", "diff.ignoreSubmodules=dirty", "-c", "submodule.recurse=false"])
             .args([
                 "-c",
                 "core.untrackedCache=false",
@@ -51,7 +55,7 @@ impl Repo {
         command.current_dir(dir).args(args).output().map_err(GitError::NoCommand)
     }
 
-    fn run_ok(
+    pub(super) fn run_ok(
         &self,
         dir: &Path,
         args: &[&OsStr],
@@ -72,156 +76,43 @@ impl Repo {
         self.run_ok(Path::new("/"), &["--version".as_ref()], None)
     }
 
-    /// Makes the worktree `path` hold exactly `commit`, detached and clean; makes it where it is missing.
-    /// Its index is copied to `index`, so that a later snapshot need not read every file again.
-    pub fn prepare_worktree(
+    /// Takes the objects behind `head` over from a worktree's private directory, checked on the way; those behind
+    /// `base` are here.
+    pub(super) fn import(
         &self,
-        path: &Path,
-        commit: &Sha,
-        index: &Path,
+        worktree: &Worktree,
+        head: &Sha,
+        base: &Sha,
     ) -> Result<(), GitError> {
-        let sha = OsStr::new(commit.as_str());
-        let known = path.join(".git").is_file() && self.admin_dir(path).is_some();
-        if known {
-            let flags = ["checkout", "-q", "-f", "--detach"].map(OsStr::new);
-            let reused = self
-                .in_worktree(path, &[&flags[..], &[sha]].concat())
-                .and_then(|_| self.in_worktree(path, &["clean", "-ffdxq"].map(OsStr::new)));
-            if reused.is_ok() {
-                return self.copy_index(path, index);
-            }
-            // Damaged by whoever used it before: make it anew.
-            self.remove_worktree(path)?;
-        }
-        let _one_at_a_time =
-            self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if path.exists() {
-            remove_whole(path).map_err(|e| GitError::Command {
-                verb: "worktree".to_owned(),
-                message: format!("{} is in the way: {e}", path.display()),
-            })?;
-        }
+        let verb = |message: String| GitError::Command { verb: "index-pack".to_owned(), message };
         let dir = path_option("--git-dir=", &self.common);
-        let add = ["worktree", "add", "-q", "-f", "--detach"].map(OsStr::new);
-        let all = [&[dir.as_os_str()][..], &add[..], &[path.as_os_str(), sha]].concat();
-        self.run_ok(&self.root, &all, None)?;
-        self.copy_index(path, index)
-    }
-
-    /// Runs git with the worktree's own administrative directory, found from OUR side: the `.git` file
-    /// inside belongs to whoever worked there.
-    fn in_worktree(&self, path: &Path, args: &[&OsStr]) -> Result<String, GitError> {
-        let admin = self.admin_dir(path).ok_or_else(|| GitError::NoRepository(path.to_owned()))?;
-        let dir = path_option("--git-dir=", &admin);
-        let tree = path_option("--work-tree=", path);
-        self.run_ok(path, &[&[dir.as_os_str(), tree.as_os_str()][..], args].concat(), None)
-    }
-
-    /// `.git/worktrees/<name>` of the worktree at `path`.
-    fn admin_dir(&self, path: &Path) -> Option<PathBuf> {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let entries = std::fs::read_dir(self.common.join("worktrees")).ok()?;
-        entries.flatten().map(|e| e.path()).find(|dir| {
-            let back = std::fs::read_to_string(dir.join("gitdir")).unwrap_or_default();
-            let back = Path::new(back.trim_end()).parent().map(Path::to_owned).unwrap_or_default();
-            back == path || back.canonicalize().is_ok_and(|b| b == path)
-        })
-    }
-
-    fn copy_index(&self, path: &Path, index: &Path) -> Result<(), GitError> {
-        let copied = self.admin_dir(path).map(|admin| std::fs::copy(admin.join("index"), index));
-        match copied {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(e)) => {
-                Err(GitError::Command { verb: "worktree".to_owned(), message: e.to_string() })
-            }
-            None => Err(GitError::NoRepository(path.to_owned())),
+        let mut pack = self.command();
+        pack.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", worktree.gitdir.join("objects"))
+            .current_dir(&self.root)
+            .arg(&dir)
+            .args(["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut pack = pack.spawn().map_err(GitError::NoCommand)?;
+        if let Some(mut stdin) = pack.stdin.take() {
+            let wanted = format!("{head}\n^{base}\n");
+            // A git that is gone already says why by its exit code.
+            let _ = std::io::Write::write_all(&mut stdin, wanted.as_bytes());
         }
-    }
-
-    /// Removes a worktree and git's record of it; one that is not there is fine.
-    pub fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
-        let _one_at_a_time =
-            self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let trouble = |e: std::io::Error| GitError::Command {
-            verb: "worktree".to_owned(),
-            message: format!("cannot remove {}: {e}", path.display()),
-        };
-        let admin = self.admin_dir(path);
-        if path.symlink_metadata().is_ok() {
-            remove_whole(path).map_err(trouble)?;
+        let objects = pack.stdout.take().ok_or_else(|| verb("no output".to_owned()))?;
+        let mut index = self.command();
+        index
+            .current_dir(&self.root)
+            .arg(&dir)
+            .args(["index-pack", "--stdin", "--strict"])
+            .stdin(objects);
+        let output = index.output().map_err(GitError::NoCommand)?;
+        let packed = pack.wait().map_err(GitError::NoCommand)?;
+        if packed.success() && output.status.success() {
+            return Ok(());
         }
-        if let Some(admin) = admin {
-            std::fs::remove_dir_all(admin).map_err(trouble)?;
-            // Git removes the directory with the last worktree; so do we.
-            let _ = std::fs::remove_dir(self.common.join("worktrees"));
-        }
-        Ok(())
-    }
-
-    /// The worktrees that git knows in the directory `dir`, whether they are still there or not.
-    pub fn worktrees_in(&self, dir: &Path) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(self.common.join("worktrees")) else {
-            return Vec::new();
-        };
-        let back = |admin: PathBuf| -> Option<PathBuf> {
-            let text = std::fs::read_to_string(admin.join("gitdir")).ok()?;
-            Path::new(text.trim_end()).parent().map(Path::to_owned)
-        };
-        let found = entries.flatten().filter_map(|e| back(e.path()));
-        found.filter(|p| p.parent() == Some(dir)).collect()
-    }
-
-    /// The commit that the worktree's HEAD stands at, read as text from our side.
-    pub fn worktree_head(&self, path: &Path) -> Result<Option<Sha>, GitError> {
-        let Some(admin) = self.admin_dir(path) else { return Ok(None) };
-        let head = std::fs::read_to_string(admin.join("HEAD")).unwrap_or_default();
-        if let Some(sha) = Sha::parse(head.trim()) {
-            return Ok(Some(sha));
-        }
-        match head.trim().strip_prefix("ref: refs/heads/") {
-            Some(branch) => self.branch_tip(branch),
-            None => Ok(None),
-        }
-    }
-
-    /// Whether the repository has this commit.
-    pub fn has_commit(&self, commit: &Sha) -> bool {
-        oid(commit).is_ok_and(|id| self.repo().find_commit(id).is_ok())
-    }
-
-    /// The tree of what stands in `path` now: tracked and untracked, not ignored. Only `index` (our own)
-    /// is written, never the worktree's.
-    pub fn snapshot(&self, path: &Path, index: &Path) -> Result<Sha, GitError> {
-        // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
-        let dir = index.parent().unwrap_or(Path::new("."));
-        let trouble = |e: std::io::Error| GitError::Command {
-            verb: "add".to_owned(),
-            message: format!("cannot copy the index: {e}"),
-        };
-        let copy = tempfile::Builder::new().prefix(".index-").tempdir_in(dir).map_err(trouble)?;
-        let own = copy.path().join("index");
-        std::fs::copy(index, &own).map_err(trouble)?;
-        self.snapshot_with(path, &own)
-    }
-
-    fn snapshot_with(&self, path: &Path, index: &Path) -> Result<Sha, GitError> {
-        let dir = path_option("--git-dir=", &self.common);
-        let tree = path_option("--work-tree=", path);
-        let at = [dir.as_os_str(), tree.as_os_str()];
-        // What the worker says of itself is never committed; where it is tracked it stays as it was.
-        let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
-        let tracked = self.run_ok(path, &[&at[..], &status[..]].concat(), Some(index))?;
-        let add = ["-c", "core.bare=false", "add", "-A", "--", "."].map(OsStr::new);
-        self.run_ok(path, &[&at[..], &add[..]].concat(), Some(index))?;
-        let mut fields = tracked.split_whitespace();
-        if let (Some(mode), Some(blob)) = (fields.next(), fields.next()) {
-            let entry = format!("{mode},{blob},.task-status.json");
-            let back = ["update-index", "--add", "--cacheinfo", &entry].map(OsStr::new);
-            self.run_ok(path, &[&at[..], &back[..]].concat(), Some(index))?;
-        }
-        let text = self.run_ok(path, &[&at[..], &["write-tree".as_ref()]].concat(), Some(index))?;
-        Sha::parse(&text).ok_or(GitError::NotAnId(text))
+        Err(verb(said(&output)))
     }
 
     /// The worktree that has `branch` checked out.
@@ -327,14 +218,14 @@ impl Repo {
 }
 
 /// An option whose value is a path of any bytes.
-fn path_option(name: &str, path: &Path) -> OsString {
+pub(super) fn path_option(name: &str, path: &Path) -> OsString {
     let mut option = OsString::from(name);
     option.push(path);
     option
 }
 
 /// Removes a directory in which somebody may have taken away permissions.
-fn remove_whole(path: &Path) -> std::io::Result<()> {
+pub(super) fn remove_whole(path: &Path) -> std::io::Result<()> {
     let first = std::fs::remove_dir_all(path);
     if !first.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied) {
         return first;

@@ -4,6 +4,7 @@
 mod command;
 mod objects;
 mod tree;
+mod worktree;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -11,6 +12,7 @@ use std::sync::Mutex;
 use git2::{ErrorCode, Oid, Repository};
 
 use crate::types::{Millis, Sha};
+pub use worktree::Worktree;
 
 /// What git refused, and why.
 #[derive(Debug, thiserror::Error)]

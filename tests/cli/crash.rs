@@ -92,10 +92,9 @@ fn a_worker_that_ended_while_nobody_watched_is_collected_and_not_run_again() {
 #[test]
 fn a_worker_that_was_killed_with_everything_is_tried_again_and_its_work_kept() {
     let s = Sandbox::new();
-    let (started, pids) = (s.fifo("started"), s.outside("pids"));
+    let started = s.fifo("started");
     let work = format!(
-        "echo half > a; if [ $SLIMDUCTOR_ATTEMPT = 1 ]; then echo $$ $PPID > {}; echo > {}; sleep 600; fi; echo whole > a",
-        pids.display(),
+        "echo half > a; if [ $SLIMDUCTOR_ATTEMPT = 1 ]; then echo > {}; sleep 600; fi; echo whole > a",
         started.display()
     );
     s.write("tasks.yaml", &plan(&[task("a", &[], "a", &work)]));
@@ -103,11 +102,9 @@ fn a_worker_that_was_killed_with_everything_is_tried_again_and_its_work_kept() {
     std::fs::read_to_string(&started).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    // A reboot: the wrapper and its shell die as well, without an exit file.
-    let text = std::fs::read_to_string(pids).unwrap();
-    for pid in text.split_whitespace().rev() {
-        assert!(s.command("kill").args(["-9", pid]).status().unwrap().success());
-    }
+    // A reboot: the wrapper and all below it die as well, without an exit file.
+    let wrapper = s.wrapper_of("worker-a-1");
+    assert!(s.command("kill").args(["-9", &wrapper]).status().unwrap().success());
     let resumed = s.run(&["resume"]).exits(0);
     assert!(resumed.err.contains("attempt 1 ended with crash"), "{}", resumed.err);
     assert_eq!(s.read("a"), "whole\n");
@@ -169,30 +166,24 @@ fn a_journal_that_was_cut_anywhere_is_resumed_to_the_same_end() {
 #[test]
 fn what_a_killed_worker_left_running_does_not_reach_the_next_attempt() {
     let s = Sandbox::new();
-    let (pid, stale, go) = (s.outside("pid"), s.fifo("stale"), s.fifo("go"));
-    // Without its environment and in a session of its own nobody can tell that it is ours. The shell ends with its
-    // sleep: killed one after the other, it would go on with the work of the second attempt.
+    let (ready, stale, go) = (s.fifo("ready"), s.outside("stale"), s.fifo("go"));
+    // Without its environment and in a session of its own nobody can tell that it is ours; with its namespace it ends
+    // all the same, and where there is none the slot is not used again.
     let first = format!(
-        "env -i W=$PPID setsid /bin/sh -c 'echo $W > {}; read x < {}; echo STALE >> a; echo > {}' & sleep 600; exit 1",
-        pid.display(),
-        go.display(),
+        "env -i setsid /bin/sh -c 'echo > {}; sleep 1; echo STALE >> a; echo > {}' & sleep 600; exit 1",
+        ready.display(),
         stale.display()
     );
     let work = format!(
-        "if [ $SLIMDUCTOR_ATTEMPT = 1 ]; then {first}; fi\necho fine > a; echo > {}; read x < {}",
-        go.display(),
-        stale.display()
+        "if [ $SLIMDUCTOR_ATTEMPT = 1 ]; then {first}; fi\necho fine > a; echo > {}",
+        go.display()
     );
     s.write("tasks.yaml", &plan(&[task("a", &[], "a", &work)]));
     let child = s.start(&["run", "--backend", "process"]);
-    let wrapper = loop {
-        let text = std::fs::read_to_string(&pid).unwrap_or_default();
-        if text.ends_with('\n') {
-            break text.trim().to_owned();
-        }
-        std::thread::yield_now();
-    };
+    std::fs::read_to_string(&ready).unwrap();
+    let wrapper = s.wrapper_of("worker-a-1");
     assert!(s.command("kill").args(["-9", &wrapper]).status().unwrap().success());
+    std::fs::read_to_string(&go).unwrap();
     ran(child.wait_with_output().unwrap()).exits(0);
     assert_eq!(s.read("a"), "fine\n");
     s.assert_nothing_is_left();

@@ -189,6 +189,21 @@ impl Sandbox {
         path
     }
 
+    /// The wrapper of a job of the newest run, as soon as one has taken it up.
+    pub fn wrapper_of(&self, job: &str) -> String {
+        loop {
+            for run in std::fs::read_dir(self.root().join(".orchestrator/runs")).unwrap().flatten()
+            {
+                let text =
+                    std::fs::read_to_string(run.path().join("jobs").join(job).join("pid.json"));
+                if let Ok(pid) = serde_json::from_str::<Value>(&text.unwrap_or_default()) {
+                    return pid["pid"].to_string();
+                }
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Every path below the repository, `.git` included, with its size and modification time.
     pub fn listing(&self) -> Vec<String> {
         let mut out = Vec::new();

@@ -66,14 +66,12 @@ pub struct Config {
 }
 
 /// Settings that this version reads and does not act on yet. Whoever sets one is told.
-const NOT_YET: [&str; 29] = [
+const NOT_YET: [&str; 27] = [
     "orchestration.max_iterations",
     "orchestration.spawn_stagger",
     "orchestration.worktree_dir",
     "orchestration.staging_branch",
     "agents",
-    "workers.fence",
-    "workers.writable",
     "worktree.copy",
     "worktree.symlink",
     "worktree.keep",

@@ -70,7 +70,8 @@ pub enum Parser {
 pub struct Workers {
     /// auto, tmux or process.
     pub backend: BackendChoice,
-    /// What keeps a worker from writing outside its worktree: auto, namespace, landlock or off.
+    /// What keeps a worker from writing outside its worktree: repo (the strongest that the machine permits), strict
+    /// (the worktree, caches and the temporary directory only), namespace, landlock or off.
     pub fence: Fence,
     /// Directories outside the worktree that workers may write, such as caches.
     pub writable: Vec<String>,
@@ -97,7 +98,9 @@ pub enum BackendChoice {
 #[expect(missing_docs, reason = "the words are the documentation")]
 pub enum Fence {
     #[default]
-    Auto,
+    #[serde(alias = "auto")]
+    Repo,
+    Strict,
     Namespace,
     Landlock,
     Off,

@@ -1,0 +1,178 @@
+//! The fence as namespaces: a mount namespace in which the repository is read-only, and a PID namespace that ends
+//! whole. Knows nothing of jobs. Works as root and, where user namespaces are permitted, as anybody.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use rustix::fs::StatVfsMountFlags;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    mount_remount,
+};
+use rustix::process::{Signal, getgid, getuid, set_parent_process_death_signal};
+use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set};
+
+use super::Fence;
+
+/// Confines this process and runs `argv` below a first process of the namespace's own.
+pub(super) fn run(fence: &Fence, cwd: &Path, argv: &[String]) -> io::Result<ExitStatus> {
+    // With the wrapper everything inside ends, whatever it did to its environment and sessions.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    separate()?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    shut(fence)?;
+    for dir in fence.hidden.iter().filter(|d| d.is_dir()) {
+        let options = CString::new("size=1m,mode=0700").unwrap_or_default();
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        mount("tmpfs", dir, "tmpfs", flags, Some(options.as_c_str()))?;
+    }
+    #[expect(clippy::disallowed_methods, reason = "the fence confines processes")]
+    let mut init = Command::new("/proc/self/exe");
+    init.args(["fence", "--init"]).arg(cwd).arg("--").args(argv).status()
+}
+
+/// New namespaces; as somebody else than root, or where root may not, inside a user namespace whose root we are.
+fn separate() -> io::Result<()> {
+    let spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    let (uid, gid) = (getuid(), getgid());
+    if uid.is_root() && leave(spaces).is_ok() {
+        return Ok(());
+    }
+    leave(spaces | UnshareFlags::NEWUSER)?;
+    map(&format!("0 {} 1", uid.as_raw()), &format!("0 {} 1", gid.as_raw()))
+}
+
+#[expect(
+    deprecated,
+    reason = "unsafe only for FILES, which is not asked for; unsafe code is forbidden here"
+)]
+fn leave(spaces: UnshareFlags) -> io::Result<()> {
+    Ok(rustix::thread::unshare(spaces)?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the kernel's own files, not anybody's")]
+fn map(uid: &str, gid: &str) -> io::Result<()> {
+    // Root of the first namespace may map groups without this.
+    let _ = std::fs::write("/proc/self/setgroups", "deny");
+    std::fs::write("/proc/self/uid_map", uid)?;
+    std::fs::write("/proc/self/gid_map", gid)
+}
+
+/// Makes what is to be shut read-only, with all that is mounted inside, and opens what is to be open.
+fn shut(fence: &Fence) -> io::Result<()> {
+    for path in &fence.read_only {
+        if path != Path::new("/") {
+            if path.is_dir() {
+                mount_bind_recursive(path, path)?;
+            } else {
+                mount_bind(path, path)?;
+            }
+        }
+    }
+    for path in &fence.writable {
+        mount_bind_recursive(path, path)?;
+    }
+    for point in mount_points()? {
+        let shut = fence.read_only.iter().any(|r| point.starts_with(r));
+        let open = fence.writable.iter().any(|w| point.starts_with(w));
+        // Where everything is shut, what the kernel itself shows stays as it is.
+        let kernel = ["/proc", "/dev", "/sys"].iter().any(|k| point.starts_with(k));
+        if shut && !open && !(kernel && fence.read_only.contains(&PathBuf::from("/"))) {
+            make_read_only(&point)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_read_only(point: &Path) -> io::Result<()> {
+    // What a mount forbids already must be said again, or the kernel refuses.
+    let have = rustix::fs::statvfs(point)?.f_flag;
+    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
+    for (is, flag) in [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ] {
+        if have.contains(is) {
+            flags |= flag;
+        }
+    }
+    Ok(mount_remount(point, flags, c"")?)
+}
+
+/// Where something is mounted, as the kernel lists it.
+fn mount_points() -> io::Result<Vec<PathBuf>> {
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let field = |line: &[u8]| line.split(|b| *b == b' ').nth(4).map(unescape);
+    let mut points: Vec<PathBuf> = table.split(|b| *b == b'\n').filter_map(field).collect();
+    points.sort();
+    points.dedup();
+    Ok(points)
+}
+
+/// The kernel writes blanks and the like as three octal digits.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..3).filter(|d| *first == b'\\' && d.iter().all(u8::is_ascii_digit));
+        let code = digits.and_then(|d| std::str::from_utf8(d).ok());
+        match code.and_then(|d| u8::from_str_radix(d, 8).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsStr::from_bytes(&out))
+}
+
+/// The first process of the PID namespace: shows the namespace's own processes under /proc, gives up the power over
+/// its mounts, runs the command, and with it ends everything.
+pub(super) fn init(cwd: &Path, argv: &[String]) -> io::Result<ExitStatus> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", "/proc", "proc", flags, None::<&std::ffi::CStr>)?;
+    renounce()?;
+    super::run(cwd, argv)
+}
+
+/// Gives up the power over the mounts. Inside a user namespace of ours: by another one below it, in which we are who
+/// started us. As root of the machine: by never having the capability again.
+fn renounce() -> io::Result<()> {
+    let (uids, gids) = (own_row("/proc/self/uid_map")?, own_row("/proc/self/gid_map")?);
+    if let (Some(uid), Some(gid)) = (uids, gids) {
+        leave(UnshareFlags::NEWUSER)?;
+        return map(&uid, &gid);
+    }
+    // What a user namespace made inside could mount is locked by the kernel.
+    for capability in [
+        CapabilitySet::SYS_ADMIN,
+        CapabilitySet::SYS_MODULE,
+        CapabilitySet::SYS_RAWIO,
+        CapabilitySet::MKNOD,
+    ] {
+        remove_capability_from_bounding_set(capability)?;
+    }
+    Ok(())
+}
+
+/// The way back from the single id that is mapped here; `None` where a whole range is.
+fn own_row(file: &str) -> io::Result<Option<String>> {
+    let text = std::fs::read_to_string(file)?;
+    let mut fields = text.split_whitespace();
+    Ok(match (fields.next(), fields.next(), fields.next()) {
+        (Some(inside), Some(outside), Some("1")) => Some(format!("{outside} {inside} 1")),
+        (_, _, _) => None,
+    })
+}

@@ -1,0 +1,320 @@
+//! Worktrees for workers and gates: registered with the repository, but with a git directory of their own inside, so
+//! that no git command in them can reach the repository. Knows nothing of tasks or runs.
+//!
+//! Outside, `.git/worktrees/<name>` is what `git worktree list` shows. Inside, the `.git` file names a private
+//! directory: detached HEAD, objects borrowed from the repository, refs copied. Commit, amend, stash and branch work
+//! there; the engine reads HEAD as text and takes over the objects that it wants.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::command::{path_option, remove_whole};
+use super::{GitError, Repo};
+use crate::types::Sha;
+
+/// The most that is read of a file that a worker may have written.
+const MAX_TEXT: u64 = 64 * 1024;
+/// Sections of the repository's configuration that decide what a file's content is; all else stays outside.
+const CONFIG_SECTIONS: [&str; 6] = ["user.", "core.", "filter.", "merge.", "diff.", "extensions."];
+/// What of `core` is about a place and not about content.
+const CONFIG_LEFT_OUT: [&str; 6] = [
+    "core.worktree",
+    "core.bare",
+    "core.hookspath",
+    "core.fsmonitor",
+    "core.repositoryformatversion",
+    "core.sshcommand",
+];
+
+/// A worktree and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worktree {
+    /// Where its files stand.
+    pub path: PathBuf,
+    /// The private git directory that its `.git` file names.
+    pub gitdir: PathBuf,
+    /// The engine's own index of it.
+    pub index: PathBuf,
+}
+
+impl Repo {
+    /// Makes the worktree hold exactly `commit`, clean but for what matches `keep`; makes it where it is missing.
+    pub fn prepare_worktree(
+        &self,
+        worktree: &Worktree,
+        commit: &Sha,
+        keep: &[String],
+    ) -> Result<(), GitError> {
+        let known = self.admin_dir(&worktree.path).filter(|_| worktree.index.exists());
+        let fresh = known.is_none() || !worktree.path.is_dir();
+        if fresh {
+            self.remove_worktree(&worktree.path)?;
+            self.register(&worktree.path)?;
+            // An index of another tree would only be in the way.
+            let _ = std::fs::remove_file(&worktree.index);
+        }
+        let sha = OsStr::new(commit.as_str());
+        let fill = ["read-tree", "--reset", "-u"].map(OsStr::new);
+        let mut filled = self.at(worktree, &[&fill[..], &[sha]].concat());
+        if filled.is_err() && !fresh {
+            // Damaged by whoever used it before: make it anew.
+            self.remove_worktree(&worktree.path)?;
+            self.register(&worktree.path)?;
+            let _ = std::fs::remove_file(&worktree.index);
+            filled = self.at(worktree, &[&fill[..], &[sha]].concat());
+        }
+        filled?;
+        if !fresh {
+            let kept: Vec<String> = keep.iter().map(|k| format!("--exclude={k}")).collect();
+            let mut clean = ["clean", "-ffdxq"].map(OsStr::new).to_vec();
+            clean.extend(kept.iter().map(OsStr::new));
+            self.at(worktree, &clean)?;
+        }
+        if let Some(admin) = self.admin_dir(&worktree.path) {
+            put(&admin.join("HEAD"), format!("{commit}\n").as_bytes())?;
+        }
+        self.make_private(worktree, commit)
+    }
+
+    /// Runs git on the worktree with the repository's own directory and our own index, both named: what the worker
+    /// wrote into `.git` is never looked at.
+    fn at(&self, worktree: &Worktree, args: &[&OsStr]) -> Result<String, GitError> {
+        let dir = path_option("--git-dir=", &self.common);
+        let tree = path_option("--work-tree=", &worktree.path);
+        let bare = ["-c", "core.bare=false"].map(OsStr::new);
+        let all = [&bare[..], &[dir.as_os_str(), tree.as_os_str()], args].concat();
+        self.run_ok(&worktree.path, &all, Some(&worktree.index))
+    }
+
+    /// Makes the directory and tells the repository of it.
+    fn register(&self, path: &Path) -> Result<(), GitError> {
+        let _one_at_a_time =
+            self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let name = path.file_name().unwrap_or_default();
+        let admin = self.common.join("worktrees").join(name);
+        std::fs::create_dir_all(path).map_err(trouble(path))?;
+        std::fs::create_dir_all(&admin).map_err(trouble(&admin))?;
+        let back = [path.join(".git").as_os_str().as_encoded_bytes(), b"\n"].concat();
+        put(&admin.join("gitdir"), &back)?;
+        put(&admin.join("commondir"), b"../..\n")?;
+        // A worktree without a HEAD is none to git.
+        put(&admin.join("HEAD"), b"0000000000000000000000000000000000000000\n")
+    }
+
+    /// Makes the private git directory anew, and the `.git` file that names it.
+    fn make_private(&self, worktree: &Worktree, commit: &Sha) -> Result<(), GitError> {
+        let dir = &worktree.gitdir;
+        if dir.symlink_metadata().is_ok() {
+            remove_whole(dir).map_err(trouble(dir))?;
+        }
+        for part in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+            let part = dir.join(part);
+            std::fs::create_dir_all(&part).map_err(trouble(&part))?;
+        }
+        let objects = self.common.join("objects");
+        let alternates = [objects.as_os_str().as_encoded_bytes(), b"\n"].concat();
+        put(&dir.join("objects/info/alternates"), &alternates)?;
+        put(&dir.join("HEAD"), format!("{commit}\n").as_bytes())?;
+        put(&dir.join("packed-refs"), self.refs_text()?.as_bytes())?;
+        put(&dir.join("config"), self.private_config(&worktree.path).as_bytes())?;
+        for name in ["info/exclude", "info/attributes", "shallow"] {
+            if let Ok(bytes) = std::fs::read(self.common.join(name)) {
+                put(&dir.join(name), &bytes)?;
+            }
+        }
+        std::fs::copy(&worktree.index, dir.join("index")).map_err(trouble(&worktree.index))?;
+        let link = worktree.path.join(".git");
+        if link.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+            remove_whole(&link).map_err(trouble(&link))?;
+        } else if link.symlink_metadata().is_ok() {
+            std::fs::remove_file(&link).map_err(trouble(&link))?;
+        }
+        put(&link, &[b"gitdir: ", dir.as_os_str().as_encoded_bytes(), b"\n"].concat())
+    }
+
+    /// The repository's branches, remote branches and tags, as packed-refs; those of runs are nobody's business.
+    fn refs_text(&self) -> Result<String, GitError> {
+        let repo = self.repo();
+        let refs = repo.references().map_err(super::lib("read the refs"))?;
+        let mut lines: Vec<(String, git2::Oid)> = Vec::new();
+        for found in refs.flatten() {
+            let (Ok(name), Some(target)) = (found.name(), found.target()) else { continue };
+            if name.starts_with("refs/") && !name.starts_with("refs/heads/slimductor/") {
+                lines.push((name.to_owned(), target));
+            }
+        }
+        lines.sort();
+        let mut text = "# pack-refs with: sorted \n".to_owned();
+        text.extend(lines.iter().map(|(name, target)| format!("{target} {name}\n")));
+        Ok(text)
+    }
+
+    fn private_config(&self, path: &Path) -> String {
+        let mut text = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n".to_owned();
+        text.push_str(&format!("\tworktree = {}\n", quoted(&path.to_string_lossy())));
+        let config = self.repo().config().and_then(|c| c.open_level(git2::ConfigLevel::Local));
+        let Ok(config) = config else { return text };
+        let Ok(entries) = config.entries(None) else { return text };
+        let mut set = |entry: &git2::ConfigEntry<'_>| {
+            let (Ok(name), Ok(value)) = (entry.name(), entry.value()) else { return };
+            let wanted = CONFIG_SECTIONS.iter().any(|s| name.starts_with(s));
+            if !wanted || CONFIG_LEFT_OUT.contains(&name) {
+                return;
+            }
+            let Some((section, key)) = name.rsplit_once('.') else { return };
+            let section = match section.split_once('.') {
+                Some((section, sub)) => format!("{section} {}", quoted(sub)),
+                None => section.to_owned(),
+            };
+            text.push_str(&format!("[{section}]\n\t{key} = {}\n", quoted(value)));
+        };
+        let _ = entries.for_each(|entry| set(entry));
+        text
+    }
+
+    /// `.git/worktrees/<name>` of the worktree at `path`, found from OUR side.
+    pub(super) fn admin_dir(&self, path: &Path) -> Option<PathBuf> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let back_of = |dir: &Path| {
+            let back = std::fs::read_to_string(dir.join("gitdir")).unwrap_or_default();
+            Path::new(back.trim_end()).parent().map(Path::to_owned).unwrap_or_default()
+        };
+        let is_it = |dir: &Path| {
+            let back = back_of(dir);
+            back == path || back.canonicalize().is_ok_and(|b| b == path)
+        };
+        let worktrees = self.common.join("worktrees");
+        // Ours are found without reading all the others.
+        let usual = worktrees.join(path.file_name().unwrap_or_default());
+        if is_it(&usual) {
+            return Some(usual);
+        }
+        let entries = std::fs::read_dir(worktrees).ok()?;
+        entries.flatten().map(|e| e.path()).find(|dir| is_it(dir))
+    }
+
+    /// Removes a worktree and git's record of it; one that is not there is fine.
+    pub fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
+        let _one_at_a_time =
+            self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let admin = self.admin_dir(path);
+        if path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+            remove_whole(path).map_err(trouble(path))?;
+        } else if path.symlink_metadata().is_ok() {
+            std::fs::remove_file(path).map_err(trouble(path))?;
+        }
+        if let Some(admin) = admin {
+            std::fs::remove_dir_all(&admin).map_err(trouble(&admin))?;
+            // Git removes the directory with the last worktree; so do we.
+            let _ = std::fs::remove_dir(self.common.join("worktrees"));
+        }
+        Ok(())
+    }
+
+    /// The worktrees that git knows in the directory `dir`, whether they are still there or not.
+    pub fn worktrees_in(&self, dir: &Path) -> Vec<PathBuf> {
+        self.worktrees().into_iter().filter(|p| p.parent() == Some(dir)).collect()
+    }
+
+    /// Every worktree that git knows, but for the main one, whether it is still there or not.
+    pub fn worktrees(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.common.join("worktrees")) else {
+            return Vec::new();
+        };
+        let back = |admin: PathBuf| -> Option<PathBuf> {
+            let text = std::fs::read_to_string(admin.join("gitdir")).ok()?;
+            Path::new(text.trim_end()).parent().map(Path::to_owned)
+        };
+        entries.flatten().filter_map(|e| back(e.path())).collect()
+    }
+
+    /// The commit that the worktree's own HEAD stands at, read as text and taken into the repository; `None` where there
+    /// is none that holds together.
+    pub fn take_head(&self, worktree: &Worktree, base: &Sha) -> Option<Sha> {
+        let head = private_head(&worktree.gitdir)?;
+        if !self.has_commit(&head) && self.import(worktree, &head, base).is_err() {
+            return None;
+        }
+        Some(head).filter(|h| self.has_commit(h))
+    }
+
+    /// Whether the repository has this commit.
+    pub fn has_commit(&self, commit: &Sha) -> bool {
+        super::oid(commit).is_ok_and(|id| self.repo().find_commit(id).is_ok())
+    }
+
+    /// The tree of what stands in the worktree now: tracked and untracked, not ignored. Nothing of the worktree's is
+    /// written, and its own `.git` is not looked at.
+    pub fn snapshot(&self, worktree: &Worktree) -> Result<Sha, GitError> {
+        // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
+        let dir = worktree.index.parent().unwrap_or(Path::new("."));
+        let copy = tempfile::Builder::new().prefix(".index-").tempdir_in(dir);
+        let copy = copy.map_err(trouble(dir))?;
+        let index = copy.path().join("index");
+        std::fs::copy(&worktree.index, &index).map_err(trouble(&index))?;
+        let worktree = Worktree { index, ..worktree.clone() };
+        // What the worker says of itself is never committed; where it is tracked it stays as it was.
+        let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
+        let tracked = self.at(&worktree, &status)?;
+        self.at(&worktree, &["add", "-A", "--", "."].map(OsStr::new))?;
+        let mut fields = tracked.split_whitespace();
+        if let (Some(mode), Some(blob)) = (fields.next(), fields.next()) {
+            let entry = format!("{mode},{blob},.task-status.json");
+            self.at(&worktree, &["update-index", "--add", "--cacheinfo", &entry].map(OsStr::new))?;
+        }
+        let text = self.at(&worktree, &["write-tree".as_ref()])?;
+        Sha::parse(&text).ok_or(GitError::NotAnId(text))
+    }
+}
+
+/// HEAD of a private git directory; whatever a worker may have made of it.
+fn private_head(gitdir: &Path) -> Option<Sha> {
+    let head = text_of(&gitdir.join("HEAD"))?;
+    let head = head.trim();
+    if let Some(sha) = Sha::parse(head) {
+        return Some(sha);
+    }
+    let name = head.strip_prefix("ref: ")?.trim();
+    let plain = |part: &str| !part.is_empty() && part != ".." && part != ".";
+    if !name.starts_with("refs/") || !name.split('/').all(plain) {
+        return None;
+    }
+    if let Some(sha) = text_of(&gitdir.join(name)).and_then(|t| Sha::parse(t.trim())) {
+        return Some(sha);
+    }
+    let packed = std::fs::read_to_string(gitdir.join("packed-refs")).ok()?;
+    let line = packed.lines().find(|l| l.split_once(' ').is_some_and(|(_, n)| n == name))?;
+    Sha::parse(line.split_once(' ')?.0)
+}
+
+/// A regular file's text; nothing of links, pipes and large files.
+fn text_of(path: &Path) -> Option<String> {
+    let is_file = path.symlink_metadata().is_ok_and(|m| m.is_file());
+    if !is_file {
+        return None;
+    }
+    let mut text = String::new();
+    std::fs::File::open(path).ok()?.take(MAX_TEXT).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// A value as git's configuration wants it.
+fn quoted(value: &str) -> String {
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("\"{escaped}\"")
+}
+
+/// A small file of git's own; derived from what is recorded elsewhere, so it needs no sync.
+fn put(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
+    let written =
+        std::fs::File::create(path).and_then(|mut f| std::io::Write::write_all(&mut f, bytes));
+    written.map_err(trouble(path))
+}
+
+fn trouble(path: &Path) -> impl FnOnce(std::io::Error) -> GitError + '_ {
+    move |e| GitError::Command {
+        verb: "worktree".to_owned(),
+        message: format!("{}: {e}", path.display()),
+    }
+}
