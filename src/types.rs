@@ -104,17 +104,30 @@ impl JobId {
         JobId(format!("check-{task}-{attempt}"))
     }
 
-    /// The commands of stage `number` on the merged tree.
-    pub fn gate(number: StageNumber) -> JobId {
+    /// The commands of gate `number` on a merged tree.
+    pub fn gate(number: GateNumber) -> JobId {
         JobId(format!("gate-{number}"))
+    }
+
+    /// The commands that install packages.
+    pub fn install(number: u32) -> JobId {
+        JobId(format!("install-{number}"))
+    }
+
+    /// The reviewer of one iteration.
+    pub fn review(iteration: u32) -> JobId {
+        JobId(format!("review-{iteration}"))
     }
 }
 
 /// Counts the tries at one task, from 1.
 pub type Attempt = u32;
 
-/// Counts the merged trees of a run that were put to the gate, from 1.
+/// Counts the merged trees of a run's queue, from 1.
 pub type StageNumber = u32;
+
+/// Counts the trees of a run that were put to the gate, from 1.
+pub type GateNumber = u32;
 
 /// Names a reusable worktree: `.worktrees/<run-id>-slot<n>`.
 pub type Slot = u32;
@@ -169,6 +182,8 @@ pub enum Category {
     MergeConflict,
     /// The worker ended well and changed nothing.
     NoChanges,
+    /// A reviewer sent it back.
+    Review,
 }
 
 impl Category {
@@ -191,6 +206,7 @@ impl Category {
             Category::Flaky => "flaky",
             Category::MergeConflict => "merge_conflict",
             Category::NoChanges => "no_changes",
+            Category::Review => "review",
         }
     }
 
@@ -221,6 +237,9 @@ pub struct Finding {
     /// The end of a command's output; data from a worker, never executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// The package that is missing, as far as the output names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// How a job came to its end, as its exit file says.
@@ -256,12 +275,53 @@ pub struct StepResult {
     /// The end of its output when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// The time limit that it had, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub limit_ms: u64,
+    /// What its failure says about, when it is not simply the work: the signature of a contract.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_contract: bool,
+    /// Why it was not run, as people read it: `mypy is not installed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// Whether it failed, and passed when it ran again, unchanged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flaky: bool,
+    /// The line of its output that says that no test ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_tests: Option<String>,
+    /// How many findings of high severity a scanner reported, and the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub high: Vec<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl StepResult {
-    /// Whether the command exited with 0 in time.
+    /// A command that has not run yet.
+    pub fn new(command: String, required: bool) -> StepResult {
+        StepResult {
+            command,
+            required,
+            code: None,
+            signal: None,
+            timed_out: false,
+            duration_ms: 0,
+            output: None,
+            limit_ms: 0,
+            on_contract: false,
+            skipped: None,
+            flaky: false,
+            no_tests: None,
+            high: Vec::new(),
+        }
+    }
+
+    /// Whether the command exited with 0 in time, or was left out for a reason that is told.
     pub fn passed(&self) -> bool {
-        self.code == Some(0) && !self.timed_out
+        self.skipped.is_some() || (self.code == Some(0) && !self.timed_out)
     }
 
     /// How it ended, for people: `exit 7`, `killed by signal 9`, `timed out`.
@@ -270,7 +330,10 @@ impl StepResult {
             (true, _, _) => "timed out".to_owned(),
             (false, Some(code), _) => format!("exit {code}"),
             (false, None, Some(signal)) => format!("killed by signal {signal}"),
-            (false, None, None) => "did not run".to_owned(),
+            (false, None, None) => match &self.skipped {
+                Some(why) => format!("skipped: {why}"),
+                None => "did not run".to_owned(),
+            },
         }
     }
 }
@@ -313,6 +376,8 @@ pub struct Change {
     pub removed: usize,
     /// Whether all that was there still begins the file: it was only added to.
     pub only_grew: bool,
+    /// Whether old and new differ in their white space alone.
+    pub only_blank: bool,
 }
 
 /// What happened to a path. A rename is a deletion and an addition: both ends are judged.

@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::logs::find_task;
 use crate::execute::event::Choice;
 use crate::execute::reports;
+use crate::execute::state::Step;
 use crate::execute::world::AnswerFile;
 use crate::store;
 
@@ -37,7 +38,9 @@ fn answer(context: &mut Context, args: &AnswerArgs, choice: Choice) -> Result<Ex
     let id = state.plan.tasks[task].id.clone();
     let (word, fits) = match choice {
         Choice::Retry => ("retry", state.may_retry(task)),
-        Choice::Skip | Choice::Abort => ("skip", state.may_skip(task)),
+        Choice::Fix => ("fix", run.step == Step::Failed && run.slot.is_some()),
+        Choice::Approve => ("approve", run.step == Step::Blocked),
+        Choice::Skip | Choice::Abort | Choice::Replan => ("skip", state.may_skip(task)),
     };
     if state.outcome.is_some() {
         return Err(Failure::new(Exit::Usage, format!("run {} has ended", places.run)));

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::output::Output;
-use crate::execute::event::{Choice, Event, Outcome, Record};
+use crate::execute::event::{Choice, Event, GateOn, Outcome, Record, Verdict};
 use crate::execute::projection;
 use crate::execute::state::{RunState, Step};
-use crate::types::TaskId;
+use crate::types::{Finding, JobReport, StepResult, TaskId};
 
 /// Shows one record.
 pub fn show(output: &mut Output, record: &Record, state: &RunState) {
@@ -50,7 +50,7 @@ fn line(record: &Record, state: &RunState) -> Value {
 fn bars(output: &mut Output, state: &RunState) {
     for (task, run) in state.tasks.iter().enumerate() {
         let id = state.plan.tasks[task].id.as_str();
-        let at_gate = state.stage.as_ref().is_some_and(|s| s.task == Some(task));
+        let at_gate = state.at_gate(task);
         if run.is_active() || at_gate {
             let tries =
                 if run.attempt > 1 { format!(" (attempt {})", run.attempt) } else { String::new() };
@@ -59,9 +59,9 @@ fn bars(output: &mut Output, state: &RunState) {
             output.end_bar(id);
         }
     }
-    match state.stage.as_ref().filter(|s| s.task.is_none()) {
-        Some(_) => output.bar("final gate", "its commands run"),
-        None => output.end_bar("final gate"),
+    match state.gates.iter().any(|g| g.on == GateOn::Final) {
+        true => output.bar("final gate", "its commands run"),
+        false => output.end_bar("final gate"),
     }
 }
 
@@ -91,20 +91,40 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
         Event::Landed { task, commit } => {
             format!("landed   {task} ({count} of {}, {})", state.tasks.len(), commit.short())
         }
-        Event::StageStarted { task: None, .. } => "gate     the final gate".to_owned(),
-        Event::StageChecked { findings, report, stage }
-            if state.stage.as_ref().is_none_or(|s| s.number != *stage) =>
-        {
-            let soft = report.steps.iter().filter(|s| !s.required && !s.passed());
-            let soft: Vec<String> =
-                soft.map(|s| format!("; not required: `{}`: {}", s.command, s.ending())).collect();
-            let verdict = if findings.is_empty() { "green" } else { "RED" };
-            let run = report.steps.len();
-            format!(
-                "gate     {verdict} after {run} command{}{}",
-                if run == 1 { "" } else { "s" },
-                soft.concat()
-            )
+        Event::TaskBlocked { task, reason, packages, .. } => {
+            format!("blocked  {task}: {} ({reason})", packages.join(", "))
+        }
+        Event::TaskEvicted { task, .. } => {
+            format!("red      {task} breaks the suite; the rest goes on without it")
+        }
+        Event::TaskCleared { task } => {
+            format!("flaky    {task}: the same tree passed when its checks ran again")
+        }
+        Event::GateStarted { on: GateOn::Final, .. } => "gate     the final gate".to_owned(),
+        Event::GateChecked { findings, report, .. } if last_gate(state, findings) => {
+            verdict(report, findings.is_empty())
+        }
+        Event::InstallStarted { packages, .. } => format!("install  {}", packages.join(", ")),
+        Event::InstallEnded { findings, .. } if !findings.is_empty() => {
+            format!("REFUSED  the installation: {}", findings[0].message)
+        }
+        Event::Installed { environment, .. } => {
+            format!("install  done; the environment is {}", short(environment))
+        }
+        Event::ReviewStarted { iteration, .. } => format!("review   number {iteration}"),
+        Event::ReviewEnded { verdict, .. } => match verdict {
+            Verdict::Accept { comment } => {
+                format!("review   accepted {comment}").trim_end().to_owned()
+            }
+            Verdict::Iterate { feedback } => {
+                let names: Vec<&str> = feedback.iter().map(|f| f.task.as_str()).collect();
+                format!("review   sent back: {}", names.join(", "))
+            }
+            Verdict::Unreadable { why } => format!("review   cannot be used: {why}"),
+        },
+        Event::PullRequest { url: Some(url), .. } => format!("pushed   {url}"),
+        Event::PullRequest { command, .. } => {
+            format!("pushed   the staging branch; open the pull request: {command}")
         }
         Event::Promoted { to, .. } => format!("promoted {} to {}", state.header.target, to.short()),
         Event::PromotionBlocked { reason, help } => format!("BLOCKED  {reason}; {help}"),
@@ -117,6 +137,9 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
                 Choice::Retry => "retry",
                 Choice::Skip => "skip",
                 Choice::Abort => "abort",
+                Choice::Approve => "approve",
+                Choice::Fix => "fix",
+                Choice::Replan => "replan",
             };
             let task = task.as_ref().map_or("", TaskId::as_str);
             format!("answer   {word} {task}").trim_end().to_owned()
@@ -132,14 +155,44 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
         | Event::StageStarted { .. }
         | Event::StageBuilt { .. }
         | Event::StageConflicted { .. }
-        | Event::StageReady { .. }
-        | Event::StageChecked { .. }
+        | Event::GateStarted { .. }
+        | Event::GateBuilt { .. }
+        | Event::GateReady { .. }
+        | Event::GateChecked { .. }
+        | Event::GateDropped { .. }
+        | Event::GateStopped { .. }
+        | Event::LandingStarted { .. }
+        | Event::InstallReady { .. }
+        | Event::InstallEnded { .. }
         | Event::TargetMerged { .. }
         | Event::PromotionStarted { .. }
         | Event::CleanedUp { .. }
         | Event::RunEnded { .. } => return None,
     };
     Some(text)
+}
+
+/// Whether the gate that was just judged is the final one, by what its result did.
+fn last_gate(state: &RunState, findings: &[Finding]) -> bool {
+    state.final_red.as_deref() == Some(findings)
+        || (findings.is_empty() && state.gated.is_some() && state.gated == state.staging)
+}
+
+fn verdict(report: &JobReport, green: bool) -> String {
+    let soft = report.steps.iter().filter(|s| s.skipped.is_some() || (!s.required && !s.passed()));
+    let word = |s: &StepResult| match &s.skipped {
+        Some(why) => format!("; skipped `{}`: {why}", s.command),
+        None => format!("; not required: `{}`: {}", s.command, s.ending()),
+    };
+    let soft: Vec<String> = soft.map(word).collect();
+    let run = report.steps.iter().filter(|s| s.skipped.is_none()).count();
+    let s = if run == 1 { "" } else { "s" };
+    let colour = if green { "green" } else { "RED" };
+    format!("gate     {colour} after {run} command{s}{}", soft.concat())
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..10).unwrap_or(hash)
 }
 
 /// The last words about a run.
@@ -155,12 +208,17 @@ pub fn summary(state: &RunState) -> String {
             format!("over: {merged} of {all} tasks landed in {seconds:.1} s")
         }
         (Some(Outcome::Aborted), _) => "aborted".to_owned(),
+        (Some(Outcome::Replanned), _) => "ended for another plan".to_owned(),
         (None, Some(reason)) => {
             format!("waits for a person: {reason}\n{merged} of {all} tasks are in staging")
         }
         (None, None) => format!("{merged} of {all} tasks are in staging"),
     };
     match &state.promoted {
+        Some(_) if state.pull_request.is_some() => {
+            let open = state.pull_request.as_deref().unwrap_or_default();
+            out.push_str(&format!("\n{} was not moved; pull request: {open}", state.header.target));
+        }
         Some(to) => out.push_str(&format!("\n{} stands at {}", state.header.target, to.short())),
         None => out.push_str(&format!("\n{} was not moved", state.header.target)),
     }
@@ -171,6 +229,20 @@ pub fn summary(state: &RunState) -> String {
     }
     for branch in &state.kept {
         out.push_str(&format!("\n  kept {branch}"));
+    }
+    let suites = &state.suites;
+    let all = suites.search + suites.blame + suites.base + suites.last;
+    if all > 0 {
+        let s = if all == 1 { "" } else { "s" };
+        let mut parts = vec![format!("{} to land", suites.search)];
+        for (count, what) in
+            [(suites.base, "on staging"), (suites.blame, "to blame"), (suites.last, "at the end")]
+        {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        out.push_str(&format!("\n{all} suite run{s}: {}", parts.join(", ")));
     }
     if state.waiting.is_some() || state.outcome == Some(Outcome::Partial) {
         out.push_str("\nread .orchestrator/escalation-report.md");

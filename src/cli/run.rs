@@ -14,11 +14,11 @@ use crate::execute::backend::tmux::TmuxServer;
 use crate::execute::event::{Approval, Outcome, Settings};
 use crate::execute::fence::{self, Mode};
 use crate::execute::projection;
-use crate::execute::run::{self, DEFAULT_JOBS, NewRun};
+use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, NewRun};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::git::Repo;
-use crate::plan::config::{BackendChoice, Fence, Promote};
+use crate::plan::config::{BackendChoice, Config, Fence, OnDiverged, Promote};
 use crate::plan::risk::{Level, Risk};
 use crate::plan::{Plan, Work};
 use crate::store::Lock;
@@ -53,6 +53,12 @@ pub struct RunArgs {
     /// Promote what landed even when some tasks failed.
     #[arg(long)]
     promote_landed: bool,
+    /// Push the staging branch and open a pull request, instead of moving the target.
+    #[arg(long, conflicts_with = "no_promote")]
+    pr: bool,
+    /// How many merged trees are checked at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    window: Option<u32>,
     /// What keeps jobs from writing outside their worktrees.
     #[arg(long, value_enum, value_name = "MODE")]
     fence: Option<FenceArg>,
@@ -98,6 +104,8 @@ impl RunArgs {
             no_promote: false,
             promote_landed: false,
             fence: None,
+            pr: false,
+            window: None,
         }
     }
 }
@@ -153,6 +161,7 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
             base.short()
         ));
     }
+    let integration = &gathered.config.integration;
     let settings = Settings {
         jobs: args
             .jobs
@@ -163,6 +172,16 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         promote_landed: args.promote_landed
             || gathered.config.integration.promote == Promote::Landed,
         no_promote: args.no_promote,
+        window: args.window.or(integration.window).unwrap_or(DEFAULT_WINDOW).max(1),
+        strict: integration.strict,
+        fail_on_diverged: integration.on_diverged == OnDiverged::Fail,
+        pull_request: args.pr,
+        max_iterations: gathered.config.orchestration.max_iterations.unwrap_or(3).max(1),
+        reviewer: reviewer(&gathered.config)?,
+        allowed_packages: gathered.config.dependencies.allowed_packages.clone(),
+        auto_approve: gathered.config.dependencies.auto_approve,
+        landed: Vec::new(),
+        target_at: None,
         only,
         agent: args.agent.clone(),
         env_pass: gathered.config.workers.env_pass.clone(),
@@ -238,7 +257,7 @@ pub fn finish(context: &mut Context, state: &RunState) -> Result<Exit, Failure> 
 pub fn exit_of(state: &RunState) -> Exit {
     match (state.outcome, &state.waiting) {
         (Some(Outcome::Done), _) => Exit::Done,
-        (Some(Outcome::Partial | Outcome::Aborted), _) => Exit::Unlanded,
+        (Some(Outcome::Partial | Outcome::Aborted | Outcome::Replanned), _) => Exit::Unlanded,
         (None, _) => Exit::Person,
     }
 }
@@ -326,6 +345,18 @@ fn backend(given: Option<BackendArg>, configured: BackendChoice) -> Result<&'sta
         }
         BackendChoice::Auto | BackendChoice::Tmux => Ok("tmux"),
     }
+}
+
+/// The command of the agent that reviews; empty where no role says who.
+fn reviewer(config: &Config) -> Result<Vec<String>, Failure> {
+    let Some(name) = &config.roles.reviewer.agent else { return Ok(Vec::new()) };
+    if let Some(agent) = config.agents.get(name).filter(|a| !a.command.is_empty()) {
+        let model = config.roles.reviewer.model.clone().unwrap_or_default();
+        return Ok(agent.command.iter().map(|word| word.replace("{model}", &model)).collect());
+    }
+    let message = format!("the reviewer is the agent `{name}`, which this version cannot launch");
+    Err(Failure::new(Exit::Environment, message)
+        .hint("name one with a `command` under `agents` in slimductor.yaml, or take `roles.reviewer.agent` out"))
 }
 
 /// How jobs are fenced, and whether strictly.

@@ -1,15 +1,17 @@
 //! What a worker, check or gate is told: its environment and its commands, as job specs. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use super::fence::{Fence, Mode};
 use super::job::{Spec, StepSpec};
+use super::shared::{EffectError, Shared};
 use super::state::RunState;
 use crate::git::Worktree;
+use crate::plan::schema::CheckKind;
 use crate::plan::{Check, Pattern, Work};
-use crate::types::{Attempt, Finding, JobId};
-use crate::verify::command;
+use crate::types::{Attempt, Finding, JobId, Sha};
+use crate::verify::command::{self, TestMap};
 
 /// Between TERM and KILL.
 pub const GRACE_MS: u64 = 5_000;
@@ -111,37 +113,46 @@ pub fn worker(
     env.insert("SLIMDUCTOR_ATTEMPT".to_owned(), attempt.to_string());
     let findings = dir.with_file_name(format!("{job}.findings.md"));
     env.insert("SLIMDUCTOR_FINDINGS".to_owned(), findings.to_string_lossy().into_owned());
-    let step = StepSpec {
-        command,
-        argv,
-        required: true,
-        timeout_ms: spec.timeout_ms,
-        env: BTreeMap::new(),
-    };
+    let step = StepSpec::new(command, argv, spec.timeout_ms);
     let fence = around.fence(worktree);
     let cwd = worktree.path.clone();
     Spec { v: 1, job, cwd, env, steps: vec![step], grace_ms: GRACE_MS, fence }
 }
 
-/// A job of checks, about one task or about all, on the tree in `cwd`, where `changed` are the paths that the
-/// change touches. Each check may belong to a task, whose variables it gets.
-pub fn checks(
-    around: &Surroundings,
+/// Commands that prove something, each with the task that it belongs to, whose variables it gets.
+pub(super) struct Checks<'a> {
+    /// The task that they are about, where it is one.
+    pub about: Option<usize>,
+    /// The commands.
+    pub list: &'a [(Option<usize>, Check)],
+    /// The paths that the change touches.
+    pub changed: &'a [String],
+}
+
+/// A job of checks on the tree of `commit`, which stands in `worktree`.
+pub(super) fn checks(
+    shared: &Shared,
     state: &RunState,
     job: JobId,
-    about: Option<usize>,
-    checks: &[(Option<usize>, Check)],
-    changed: &[String],
+    checks: &Checks<'_>,
+    commit: &Sha,
     worktree: &Worktree,
-) -> Spec {
-    let mut env = around.env.clone();
-    env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
-    if let Some(task) = about {
-        env.insert("SLIMDUCTOR_TASK".to_owned(), state.plan.tasks[task].id.to_string());
-    }
+) -> Result<Spec, EffectError> {
+    let settings = &shared.config.verification;
+    let wants_tests = checks.list.iter().any(|(_, c)| c.command.contains("{modified_tests}"));
+    let paths: HashSet<String> = match wants_tests {
+        true => shared.repo.paths_at(commit)?.into_iter().collect(),
+        false => HashSet::new(),
+    };
+    let exists = |path: &str| paths.contains(path);
+    let map = TestMap {
+        patterns: Some(&settings.test_file_patterns),
+        fallback: settings.fallback_on_no_match.as_deref(),
+        paths: Some(&exists),
+    };
     let mut steps: Vec<StepSpec> = Vec::new();
-    for (task, check) in checks {
-        if !check.paths.is_empty() && !touches(&check.paths, changed) {
+    for (task, check) in checks.list {
+        if !check.paths.is_empty() && !touches(&check.paths, checks.changed) {
             continue;
         }
         let mut own = task.map(|t| state.plan.tasks[t].env.clone()).unwrap_or_default();
@@ -156,16 +167,31 @@ pub fn checks(
             step.timeout_ms = step.timeout_ms.max(check.timeout_ms);
             continue;
         }
-        steps.push(StepSpec {
-            command: check.command.clone(),
-            argv: shell(&command::expand(&check.command, changed)),
-            required: check.required,
-            timeout_ms: check.timeout_ms,
-            env: own,
-        });
+        let argv = shell(&command::expand(&check.command, checks.changed, &map));
+        let mut step = StepSpec::new(check.command.clone(), argv, check.timeout_ms);
+        step.required = check.required;
+        step.test = check.kind == CheckKind::Test;
+        step.env = own;
+        steps.push(step);
     }
-    let fence = around.fence(worktree);
-    let cwd = worktree.path.clone();
+    let mut spec = plain(&shared.around, state, job, steps, worktree);
+    if let Some(task) = checks.about {
+        spec.env.insert("SLIMDUCTOR_TASK".to_owned(), state.plan.tasks[task].id.to_string());
+    }
+    Ok(spec)
+}
+
+/// A job of these commands in a worktree.
+pub(super) fn plain(
+    around: &Surroundings,
+    state: &RunState,
+    job: JobId,
+    steps: Vec<StepSpec>,
+    worktree: &Worktree,
+) -> Spec {
+    let mut env = around.env.clone();
+    env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
+    let (cwd, fence) = (worktree.path.clone(), around.fence(worktree));
     Spec { v: 1, job, cwd, env, steps, grace_ms: GRACE_MS, fence }
 }
 
@@ -182,7 +208,7 @@ fn task_env(around: &Surroundings, state: &RunState, task: usize) -> BTreeMap<St
     env
 }
 
-fn shell(command: &str) -> Vec<String> {
+pub(super) fn shell(command: &str) -> Vec<String> {
     vec!["sh".to_owned(), "-c".to_owned(), command.to_owned()]
 }
 

@@ -103,7 +103,7 @@ fn keep_unmerged(
         if worktree.index.exists() && worktree.path.exists() {
             let text =
                 message::work(&state.header.run_id, &spec.id, run.attempt, &spec.description);
-            let head = commit_worktree(repo, &worktree, base, &text, state.at)?;
+            let head = commit_worktree(repo, &worktree, (base, None), &text, state.at)?;
             return keep(name, head);
         }
         return Ok(());

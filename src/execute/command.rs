@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::event::{Choice, Event};
+use serde::{Deserialize, Serialize};
+
+use super::event::{Choice, Event, Verdict};
 use crate::git::{FastForward, Merge, Swap};
 use crate::plan::config::Boundaries;
-use crate::types::{Attempt, Change, JobReport, Millis, Sha, StageNumber};
+use crate::types::{Attempt, Change, Finding, GateNumber, JobReport, Millis, Sha, StageNumber};
 
 /// Something to be done in the world. Plain data, and its own name: doing one twice is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,14 +25,28 @@ pub enum Effect {
     Check { task: usize, attempt: Attempt },
     /// Merge in memory.
     BuildStage { stage: StageNumber },
-    /// Make the gate's worktree hold the merged tree.
-    PrepareStage { stage: StageNumber },
+    /// Merge in memory what a gate is to look at.
+    BuildGate { gate: GateNumber },
+    /// Make the gate's worktree hold its tree.
+    PrepareGate { gate: GateNumber },
     /// Run the gate's commands there.
-    CheckStage { stage: StageNumber },
+    CheckGate { gate: GateNumber },
+    /// End them.
+    StopGate { gate: GateNumber },
     /// Move staging to the merged commit.
     Land { stage: StageNumber },
+    /// Make the worktree in which packages are installed.
+    PrepareInstall { number: u32 },
+    /// Run the commands that install them.
+    RunInstall { number: u32 },
+    /// Commit what those changed on top of staging, and move it there.
+    CommitInstall { number: u32 },
+    /// Let the reviewer look at what is gated.
+    Review { iteration: u32 },
     /// Move the target to the staging tip.
     Promote { to: Sha },
+    /// Push the staging branch and open a pull request.
+    Propose { to: Sha },
     /// Merge the target's new tip into staging.
     MergeTarget { target: Sha },
     /// Remove what the run made; when it is aborted, end its jobs first.
@@ -42,7 +58,14 @@ pub enum Effect {
 impl Effect {
     /// Whether it waits for a job, which outlives the coordinator.
     pub fn is_job(&self) -> bool {
-        matches!(self, Effect::Work { .. } | Effect::Check { .. } | Effect::CheckStage { .. })
+        matches!(
+            self,
+            Effect::Work { .. }
+                | Effect::Check { .. }
+                | Effect::CheckGate { .. }
+                | Effect::RunInstall { .. }
+                | Effect::Review { .. }
+        )
     }
 }
 
@@ -52,11 +75,33 @@ impl Effect {
 pub enum Product {
     Nothing,
     Job(JobReport),
-    Collected { head: Sha, changes: Vec<Change> },
+    Collected {
+        head: Sha,
+        changes: Vec<Change>,
+        found: Vec<Finding>,
+    },
+    /// The worktree is ready.
+    Ready {
+        environment: String,
+    },
+    Installed {
+        commit: Sha,
+        environment: String,
+    },
+    Reviewed {
+        report: JobReport,
+        verdict: Verdict,
+    },
+    Proposed {
+        url: Option<String>,
+        command: String,
+    },
     Merged(Merge),
     Swapped(Swap),
     Promoted(FastForward),
-    CleanedUp { kept: Vec<String> },
+    CleanedUp {
+        kept: Vec<String>,
+    },
 }
 
 /// Why an effect brought nothing about.
@@ -107,6 +152,18 @@ pub struct Limits {
     pub boundaries: Boundaries,
     /// The wait before the first retry of a crash or timeout, ms; doubled each time, at most a minute.
     pub backoff_ms: u64,
+    /// What earlier runs of this repository showed.
+    pub history: History,
+}
+
+/// How tasks did at the gates of earlier runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct History {
+    /// How many were checked.
+    pub seen: u32,
+    /// How many of them broke the suite.
+    pub broke: u32,
 }
 
 /// One thing to do.

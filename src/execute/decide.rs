@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use super::command::{Answer, Command, Effect, Limits, Seen};
-use super::event::{Choice, Event, Outcome};
+use super::event::{Choice, Event, GateOn, Outcome};
 use super::outcome::{attempt_failed, outcomes};
-use super::state::{RunState, StageStep, Step};
-use crate::integrate::queue;
-use crate::types::{Millis, Sha, Slot};
+use super::state::{Colour, InstallStep, RunState, Step};
+use super::task_run::GateStep;
+use super::{gate, request};
+use crate::types::{Gate, Millis, Sha, Slot};
 
 /// What to do next; empty when there is nothing to do but wait.
 pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
@@ -62,7 +63,9 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
         return due;
     }
     if let Some(to) = &state.promoting {
-        due.push(Effect::Promote { to: to.clone() });
+        let to = to.clone();
+        let propose = state.header.settings.pull_request;
+        due.push(if propose { Effect::Propose { to } } else { Effect::Promote { to } });
         return due;
     }
     if state.aborting {
@@ -86,24 +89,49 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
             Step::Pending
             | Step::Judging
             | Step::Queued
+            | Step::Suspect
+            | Step::Blocked
             | Step::Merged
             | Step::Failed
             | Step::Skipped => {}
         }
     }
-    if let Some(stage) = &state.stage {
-        let number = stage.number;
-        match stage.step {
-            StageStep::Building => due.push(Effect::BuildStage { stage: number }),
-            StageStep::Preparing => due.push(Effect::PrepareStage { stage: number }),
-            StageStep::Checking => due.push(Effect::CheckStage { stage: number }),
-            StageStep::Green => due.push(Effect::Land { stage: number }),
-            StageStep::Red => {}
-        }
-    }
-    let over = is_settled(state) && state.stage.is_none() && !wants_promotion(state);
+    due.extend(gate_due(state));
+    let over = is_settled(state)
+        && state.train.is_empty()
+        && state.gates.is_empty()
+        && !wants_promotion(state);
     if over && !state.cleaned && may_end(state) {
         due.push(Effect::CleanUp);
+    }
+    due
+}
+
+/// The effects of the queue, the gates, the installation and the review.
+fn gate_due(state: &RunState) -> Vec<Effect> {
+    let mut due = Vec::new();
+    let building = state.train.iter().filter(|s| s.commit.is_none());
+    due.extend(building.map(|s| Effect::BuildStage { stage: s.number }));
+    for run in &state.gates {
+        let gate = run.number;
+        due.push(match run.step {
+            GateStep::Building => Effect::BuildGate { gate },
+            GateStep::Preparing => Effect::PrepareGate { gate },
+            GateStep::Checking => Effect::CheckGate { gate },
+            GateStep::Stopping => Effect::StopGate { gate },
+        });
+    }
+    due.extend(state.landing.map(|stage| Effect::Land { stage }));
+    if let Some(install) = &state.install {
+        let number = install.number;
+        due.push(match install.step {
+            InstallStep::Preparing => Effect::PrepareInstall { number },
+            InstallStep::Running => Effect::RunInstall { number },
+            InstallStep::Committing => Effect::CommitInstall { number },
+        });
+    }
+    if state.reviewing {
+        due.push(Effect::Review { iteration: state.iteration });
     }
     due
 }
@@ -118,13 +146,15 @@ fn is_settled(state: &RunState) -> bool {
 fn is_stuck(state: &RunState) -> bool {
     let idle = |task: usize| match state.tasks[task].step {
         Step::Merged | Step::Failed | Step::Skipped => true,
+        Step::Blocked => !state.wants_install(),
         Step::Pending => !state.is_ready(task),
         Step::Preparing
         | Step::Working
         | Step::Collecting
         | Step::Checking
         | Step::Judging
-        | Step::Queued => false,
+        | Step::Queued
+        | Step::Suspect => false,
     };
     let open = |t: &super::state::TaskRun| !matches!(t.step, Step::Merged | Step::Skipped);
     (0..state.tasks.len()).all(idle) && state.tasks.iter().any(open)
@@ -139,7 +169,9 @@ fn wants_promotion(state: &RunState) -> bool {
 /// Whether the final gate is behind us, or there is nothing for it to look at.
 fn may_end(state: &RunState) -> bool {
     let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
-    !landed || state.promoted.is_some() || (state.gated.is_some() && state.gated == state.staging)
+    let gated = state.gated.is_some() && state.gated == state.staging;
+    let reviewed = state.header.settings.reviewer.is_empty() || state.accepted == state.gated;
+    !landed || state.promoted.is_some() || (gated && reviewed)
 }
 
 fn is_current(state: &RunState, answer: &Answer) -> bool {
@@ -147,14 +179,25 @@ fn is_current(state: &RunState, answer: &Answer) -> bool {
         return false;
     }
     match (answer.choice, answer.about) {
-        (Choice::Abort, _) => true,
+        (Choice::Abort | Choice::Replan, _) => true,
+        (Choice::Approve, None) => !state.requests(false).is_empty(),
+        (Choice::Approve, Some((task, attempt))) => {
+            let run = &state.tasks[task];
+            run.step == Step::Blocked
+                && run.attempt == attempt
+                && run.request.as_ref().is_some_and(|r| !r.approved)
+        }
+        (Choice::Fix, Some((task, attempt))) => {
+            let run = &state.tasks[task];
+            run.step == Step::Failed && run.attempt == attempt && run.slot.is_some()
+        }
         (Choice::Retry, Some((task, attempt))) => {
             state.may_retry(task) && state.tasks[task].attempt == attempt
         }
         (Choice::Skip, Some((task, attempt))) => {
             state.may_skip(task) && state.tasks[task].attempt == attempt
         }
-        (Choice::Retry | Choice::Skip, None) => false,
+        (Choice::Retry | Choice::Skip | Choice::Fix, None) => false,
     }
 }
 
@@ -180,7 +223,8 @@ fn choices(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
         return vec![Event::Escalated { reason: reason.clone() }];
     }
     if state.aborting {
-        let ended = state.cleaned.then_some(Event::RunEnded { outcome: Outcome::Aborted });
+        let outcome = if state.replanning { Outcome::Replanned } else { Outcome::Aborted };
+        let ended = state.cleaned.then_some(Event::RunEnded { outcome });
         return ended.into_iter().collect();
     }
     let Some(staging) = &state.staging else { return Vec::new() };
@@ -192,11 +236,19 @@ fn choices(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
         if run.findings.is_empty() {
             let id = state.plan.tasks[task].id.clone();
             events.push(Event::TaskVerified { task: id, attempt: run.attempt });
+        } else if let Some(blocked) = request::blocked(state, task) {
+            events.push(blocked);
         } else {
             events.push(attempt_failed(state, seen, task, run.findings.clone(), limits));
         }
     }
-    events.extend(stage_choice(state, seen, limits, staging));
+    events.extend(gate::queue_choices(state, seen, limits, staging));
+    if events.is_empty() {
+        events.extend(last_choice(state, staging));
+    }
+    if events.is_empty() {
+        events.extend(request::install(state, staging));
+    }
     if events.is_empty() {
         events.extend(starts(state, seen, staging));
     }
@@ -206,52 +258,42 @@ fn choices(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
     events
 }
 
-/// What the gate does next: judge a red stage, or take the front of the queue.
-fn stage_choice(state: &RunState, seen: &Seen, limits: &Limits, staging: &Sha) -> Option<Event> {
-    let next = |task: Option<usize>| Event::StageStarted {
-        stage: state.stages + 1,
-        task: task.map(|t| state.plan.tasks[t].id.clone()),
-        base: staging.clone(),
-    };
-    if let Some(stage) = &state.stage {
-        let blamed = stage.task.filter(|_| stage.step == StageStep::Red)?;
-        return Some(attempt_failed(state, seen, blamed, stage.findings.clone(), limits));
-    }
-    let queued = (0..state.tasks.len()).filter(|t| state.tasks[*t].step == Step::Queued);
-    let front = queue::front(queued.map(|t| queue::Waiting {
-        task: t,
-        priority: state.plan.tasks[t].priority,
-        remaining: state.plan.tails[t],
-        since: state.tasks[t].verified_seq,
-    }));
-    if let Some(task) = front {
-        return Some(next(Some(task)));
-    }
+/// What comes when every task has landed: the final gate, the review, the promotion.
+fn last_choice(state: &RunState, staging: &Sha) -> Option<Event> {
     let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
-    let ready_to_promote = is_settled(state)
-        && wants_promotion(state)
-        && state.gated.as_ref() == Some(staging)
-        && state.promotion_blocked.is_none()
-        && state.target_moved.is_none()
-        && state.promoting.is_none();
-    if ready_to_promote {
-        let (from, to) = (state.target_tip.clone(), staging.clone());
-        return Some(Event::PromotionStarted { from, to });
-    }
-    let gate_due = is_settled(state)
+    let open = is_settled(state)
         && landed
+        && state.train.is_empty()
+        && state.gates.is_empty()
         && state.promoted.is_none()
         && state.promotion_blocked.is_none()
         && state.target_moved.is_none()
-        && state.gated.as_ref() != Some(staging)
-        && state.final_red.is_none();
-    gate_due.then(|| next(None))
+        && state.promoting.is_none();
+    if !open {
+        return None;
+    }
+    if state.gated.as_ref() != Some(staging) {
+        let (on, commit) = (GateOn::Final, Some(staging.clone()));
+        let start =
+            Event::GateStarted { gate: state.gate_count + 1, on, commit, place: Gate::Final };
+        return state.final_red.is_none().then_some(start);
+    }
+    let reviewed = state.header.settings.reviewer.is_empty() || state.accepted == state.gated;
+    if !reviewed {
+        let due = !state.reviewing && state.review_stuck.is_none();
+        let (iteration, commit) = (state.iteration, staging.clone());
+        return due.then_some(Event::ReviewStarted { iteration, commit });
+    }
+    let (from, to) = (state.target_tip.clone(), staging.clone());
+    wants_promotion(state).then_some(Event::PromotionStarted { from, to })
 }
 
 /// New attempts for the tasks that are ready, while there is room.
 fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
     let active = state.tasks.iter().filter(|t| t.is_active()).count();
-    let room = (state.header.settings.jobs as usize).saturating_sub(active);
+    // Who started now would not have what is just being installed.
+    let open = if state.install.is_some() { 0 } else { state.header.settings.jobs as usize };
+    let room = open.saturating_sub(active);
     let can_start = |t: &usize| {
         let run = &state.tasks[*t];
         run.step == Step::Pending
@@ -281,8 +323,14 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
 
 /// The end, or the question to a person, when nothing else is left.
 fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
-    if !seen.in_flight.is_empty() || state.stage.is_some() {
+    if !seen.in_flight.is_empty() || !state.gates.is_empty() {
         return None;
+    }
+    if state.base_colour == Colour::Red && !state.train.is_empty() {
+        let first = state.base_findings.first().map_or("", |f| f.message.as_str());
+        let branch = state.staging_branch();
+        let reason = format!("{branch} fails by itself, before any task is merged: {first}");
+        return Some(Event::Escalated { reason });
     }
     if let Some(findings) = &state.final_red {
         let first = findings.first().map_or("", |f| f.message.as_str());
@@ -291,12 +339,18 @@ fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
     if let Some(reason) = &state.promotion_blocked {
         return Some(Event::Escalated { reason: reason.clone() });
     }
+    if let Some(reason) = &state.review_stuck {
+        return Some(Event::Escalated { reason: reason.clone() });
+    }
     if state.cleaned {
         let whole = state.tasks.iter().all(|t| matches!(t.step, Step::Merged | Step::Skipped));
         let outcome = if whole { Outcome::Done } else { Outcome::Partial };
         return Some(Event::RunEnded { outcome });
     }
     if is_stuck(state) && !is_settled(state) {
+        if let Some(event) = request::batch(state) {
+            return Some(event);
+        }
         let with = |step: Step| -> Vec<&str> {
             let tasks = (0..state.tasks.len()).filter(|t| state.tasks[*t].step == step);
             tasks.map(|t| state.plan.tasks[t].id.as_str()).collect()

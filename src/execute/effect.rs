@@ -3,12 +3,14 @@
 
 use super::cleanup;
 use super::command::{Effect, Product};
+use super::event::GateOn;
 use super::shared::{EffectError, Shared, commit_worktree};
-use super::state::RunState;
+use super::state::{GateRun, RunState, Stage};
+use super::{evidence, install, job};
 use crate::git::{Merge, Swap};
 use crate::integrate::message;
 use crate::store;
-use crate::types::{Attempt, Gate};
+use crate::types::{Attempt, Gate, GateNumber, JobId, Millis, Sha, StageNumber};
 
 /// Effects that end by themselves. Each has a deterministic result, so that doing it twice is harmless.
 pub(super) fn perform(
@@ -35,51 +37,79 @@ pub(super) fn perform(
             };
             let worktree = places.worktree_of(slot);
             store::make_dir(&places.indices())?;
+            store::make_dir(&places.gitdirs())?;
             if let Some(edited) = run.unsaved {
                 cleanup::save_edits(shared, state, *task, edited)?;
             }
-            repo.prepare_worktree(&worktree, base, &[])?;
+            repo.prepare_worktree(&worktree, base, &shared.keep)?;
             cleanup::link(places, id, &worktree.path)?;
             Ok(Product::Nothing)
         }
         Effect::Collect { task, attempt } => collect(shared, state, *task, *attempt),
-        Effect::BuildStage { .. } => {
-            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
-            let Some(task) = stage.task else {
-                let tree = repo.tree_of(&stage.base)?;
-                return Ok(Product::Merged(Merge::Clean { commit: stage.base.clone(), tree }));
-            };
-            let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
-            let head = run.head.as_ref().ok_or(EffectError::State("the task has no work"))?;
-            let text =
-                message::merge(&state.header.run_id, &spec.id, run.attempt, &spec.description);
-            Ok(Product::Merged(repo.merge(&stage.base, head, &text, stage.started_at)?))
+        Effect::BuildStage { stage } => {
+            let stage = stage_of(state, *stage)?;
+            merged(shared, state, stage.task, &stage.base, stage.started_at)
         }
-        Effect::PrepareStage { .. } => {
-            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
-            let commit =
-                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
+        Effect::BuildGate { gate } => {
+            let run = gate_of(state, *gate)?;
+            let GateOn::With { landed, .. } = run.on else {
+                return Err(EffectError::State("only a pair is merged for the gate"));
+            };
+            let task = *run.tasks.first().ok_or(EffectError::State("a gate about no task"))?;
+            let onto = match landed {
+                0 => &state.header.base,
+                n => &state.landed.get(n - 1).ok_or(EffectError::State("no such landing"))?.1,
+            };
+            merged(shared, state, task, onto, run.started_at)
+        }
+        Effect::PrepareGate { gate } => {
+            let run = gate_of(state, *gate)?;
+            let commit = run.commit.as_ref().ok_or(EffectError::State("a gate without a tree"))?;
             store::make_dir(&places.indices())?;
-            if stage.task.is_none() {
+            store::make_dir(&places.gitdirs())?;
+            let worktree = places.gate(run.place);
+            if run.place == Gate::Final {
                 // The final gate's worktree is fresh, not merely clean.
-                repo.remove_worktree(&places.gate(Gate::Final).path)?;
+                repo.remove_worktree(&worktree.path)?;
             }
-            let gate = if stage.task.is_none() { Gate::Final } else { Gate::Slot(0) };
-            repo.prepare_worktree(&places.gate(gate), commit, &[])?;
+            repo.prepare_worktree(&worktree, commit, &shared.keep)?;
             Ok(Product::Nothing)
         }
-        Effect::Land { .. } => {
-            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+        Effect::StopGate { gate } => {
+            job::stop(&places.job(&JobId::gate(*gate)))?;
+            Ok(Product::Nothing)
+        }
+        Effect::Land { stage } => {
+            let stage = stage_of(state, *stage)?;
             let commit =
                 stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
             let branch = state.staging_branch();
-            let swap = repo.swap_branch(&branch, Some(&stage.base), commit, "slimductor: land")?;
-            if let (Swap::Done, Some(task)) = (&swap, stage.task) {
-                let id = &state.plan.tasks[task].id;
-                repo.delete_branch(&state.task_branch(id))?;
-                cleanup::unlink(places, id)?;
+            let swap =
+                repo.swap_branch(&branch, state.staging.as_ref(), commit, "slimductor: land")?;
+            if swap == Swap::Done {
+                for landed in state.train.iter().take_while(|s| s.number <= stage.number) {
+                    let id = &state.plan.tasks[landed.task].id;
+                    repo.delete_branch(&state.task_branch(id))?;
+                    cleanup::unlink(places, id)?;
+                }
             }
             Ok(Product::Swapped(swap))
+        }
+        Effect::PrepareInstall { .. } => {
+            let install = state.install.as_ref().ok_or(EffectError::State("no installation"))?;
+            store::make_dir(&places.indices())?;
+            store::make_dir(&places.gitdirs())?;
+            let worktree = places.gate(Gate::Final);
+            repo.remove_worktree(&worktree.path)?;
+            repo.prepare_worktree(&worktree, &install.base, &[])?;
+            Ok(Product::Nothing)
+        }
+        Effect::CommitInstall { .. } => install::commit(shared, state),
+        Effect::Propose { to } => {
+            let branch = state.staging_branch();
+            let (url, command) =
+                repo.propose(&branch, to, &state.header.target, &state.header.request)?;
+            Ok(Product::Proposed { url, command })
         }
         Effect::Promote { to } => {
             Ok(Product::Promoted(repo.fast_forward(&state.header.target, &state.target_tip, to)?))
@@ -110,9 +140,11 @@ pub(super) fn perform(
             store::remove(&places.answers().join(format!("{id}.json")))?;
             Ok(Product::Nothing)
         }
-        Effect::Work { .. } | Effect::Check { .. } | Effect::CheckStage { .. } => {
-            Err(EffectError::State("a job is not performed"))
-        }
+        Effect::Work { .. }
+        | Effect::Check { .. }
+        | Effect::CheckGate { .. }
+        | Effect::RunInstall { .. }
+        | Effect::Review { .. } => Err(EffectError::State("a job is not performed")),
     }
 }
 
@@ -130,8 +162,41 @@ pub(super) fn collect(
     };
     let text = message::work(&state.header.run_id, &spec.id, attempt, &spec.description);
     let at = run.worker_ended_at.unwrap_or(state.at);
-    let head = commit_worktree(repo, &places.worktree_of(slot), base, &text, at)?;
+    let head = commit_worktree(
+        repo,
+        &places.worktree_of(slot),
+        (base, state.staging.as_ref()),
+        &text,
+        at,
+    )?;
     repo.set_branch(&state.task_branch(&spec.id), &head, "slimductor: work of an attempt")?;
     let changes = repo.diff(base, &head)?;
-    Ok(Product::Collected { head, changes })
+    let mut found = evidence::tampering(shared, state, spec, &changes);
+    found.extend(evidence::contracts(shared, state, spec, &head)?);
+    found.extend(evidence::said(&places.worktree_of(slot).path));
+    Ok(Product::Collected { head, changes, found })
+}
+
+fn stage_of(state: &RunState, number: StageNumber) -> Result<&Stage, EffectError> {
+    let found = state.train.iter().find(|s| s.number == number);
+    found.ok_or(EffectError::State("no such stage"))
+}
+
+fn gate_of(state: &RunState, number: GateNumber) -> Result<&GateRun, EffectError> {
+    let found = state.gates.iter().find(|g| g.number == number);
+    found.ok_or(EffectError::State("no such gate"))
+}
+
+/// A task's work merged onto `onto`.
+fn merged(
+    shared: &Shared,
+    state: &RunState,
+    task: usize,
+    onto: &Sha,
+    at: Millis,
+) -> Result<Product, EffectError> {
+    let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
+    let head = run.head.as_ref().ok_or(EffectError::State("the task has no work"))?;
+    let text = message::merge(&state.header.run_id, &spec.id, run.attempt, &spec.description);
+    Ok(Product::Merged(shared.repo.merge(onto, head, &text, at)?))
 }

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Attempt, Category, Finding, JobReport, Millis, RunId, Sha, Slot, StageNumber, TaskId,
+    Attempt, Category, Finding, Gate, GateNumber, JobReport, Millis, RunId, Sha, Slot, StageNumber,
+    TaskId,
 };
 
 /// What happened, or what was decided: a journal line, a reporter's input, a line of `run --json`.
@@ -54,18 +55,48 @@ pub enum Event {
         findings: Vec<Finding>,
         retry_at: Option<Millis>,
     },
-    /// Chosen: the next tree to put to the gate, `task` merged onto `base`, or `base` itself at the end.
-    StageStarted { stage: StageNumber, task: Option<TaskId>, base: Sha },
+    /// The worker, or a failed check, asks for packages that are not installed; the task waits for them.
+    TaskBlocked { task: TaskId, attempt: Attempt, reason: String, packages: Vec<String> },
+    /// Chosen: the next tree of the queue, `task` merged onto `base`, the tree before it.
+    StageStarted { stage: StageNumber, task: TaskId, base: Sha },
     /// The tree exists.
     StageBuilt { stage: StageNumber, commit: Sha, tree: Sha },
-    /// The task does not merge with what landed before it.
+    /// The task does not merge with what is before it.
     StageConflicted { stage: StageNumber, paths: Vec<String> },
+    /// Chosen: a tree to put to the gate, and the worktree for it. Without `commit` it must be merged first.
+    GateStarted { gate: GateNumber, on: GateOn, commit: Option<Sha>, place: Gate },
+    /// The tree to be checked exists.
+    GateBuilt { gate: GateNumber, commit: Sha },
     /// The gate's worktree holds the tree.
-    StageReady { stage: StageNumber },
+    GateReady { gate: GateNumber },
     /// The gate's commands have run; empty findings are green.
-    StageChecked { stage: StageNumber, report: JobReport, findings: Vec<Finding> },
-    /// Staging stands at the stage's commit.
+    GateChecked { gate: GateNumber, report: JobReport, findings: Vec<Finding> },
+    /// Chosen: what this gate says is of no use any more; its commands are to be ended.
+    GateDropped { gate: GateNumber },
+    /// They are ended, and its worktree is free.
+    GateStopped { gate: GateNumber },
+    /// Chosen: staging is to go to this stage, whose tree is green.
+    LandingStarted { stage: StageNumber },
+    /// Staging holds the task; of several that land at once each has its own commit, and staging stands at the last.
     Landed { task: TaskId, commit: Sha },
+    /// The task breaks the suite: everything before it is green. It leaves the queue until it is known why.
+    TaskEvicted { task: TaskId, stage: StageNumber, findings: Vec<Finding> },
+    /// The same tree passed when its checks ran again: the task goes back to the queue.
+    TaskCleared { task: TaskId },
+    /// Chosen: these packages are to be installed on top of staging.
+    InstallStarted { number: u32, packages: Vec<String>, base: Sha },
+    /// The worktree for it is ready.
+    InstallReady { number: u32 },
+    /// The commands have run.
+    InstallEnded { number: u32, report: JobReport, findings: Vec<Finding> },
+    /// Staging holds what the commands changed; the lockfiles have a new hash.
+    Installed { number: u32, commit: Sha, environment: String },
+    /// Chosen: the reviewer is to look at what is gated.
+    ReviewStarted { iteration: u32, commit: Sha },
+    /// What the reviewer said.
+    ReviewEnded { iteration: u32, report: JobReport, verdict: Verdict },
+    /// The staging branch was pushed; `url` is the pull request's, else `command` opens it.
+    PullRequest { commit: Sha, url: Option<String>, command: String },
     /// Chosen: the target is to go from here to the staging tip. From now on no answer is taken until that is over.
     PromotionStarted { from: Sha, to: Sha },
     /// The target stands at the staging tip.
@@ -96,6 +127,12 @@ pub enum Choice {
     Retry,
     /// Go on without the task.
     Skip,
+    /// Install what a blocked task asks for; without a task, what all of them ask for.
+    Approve,
+    /// Judge what a person has put right in the task's kept worktree.
+    Fix,
+    /// End the run for a new plan that starts from what landed.
+    Replan,
     /// End the run; the target stays where it was.
     Abort,
 }
@@ -110,6 +147,48 @@ pub enum Outcome {
     Partial,
     /// A person ended it.
     Aborted,
+    /// A person went on with another plan, on top of what had landed.
+    Replanned,
+}
+
+/// Which tree a gate checks, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are named by the variant's line")]
+pub enum GateOn {
+    /// The staging tip by itself.
+    Base,
+    /// The queue up to and with this stage.
+    Prefix { stage: StageNumber },
+    /// The tree for which this task is blamed, once more: is the suite flaky?
+    Again { task: TaskId },
+    /// The task's work on the base that it had: is it its own fault?
+    Alone { task: TaskId },
+    /// The task's work on an earlier staging tip, after so many landings: whom does it not get on with?
+    With { task: TaskId, landed: usize },
+    /// The staging tip, at the end, with every check.
+    Final,
+}
+
+/// What a reviewer decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are named by the variant's line")]
+pub enum Verdict {
+    /// Let it go to the target.
+    Accept { comment: String },
+    /// Work on these tasks again, with what is said to each.
+    Iterate { feedback: Vec<Feedback> },
+    /// It ended badly, or said nothing that can be read.
+    Unreadable { why: String },
+}
+
+/// What a reviewer says to one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the fields are named by their types")]
+pub struct Feedback {
+    pub task: TaskId,
+    pub message: String,
 }
 
 /// What was set when the run was made; frozen, so that `resume` goes on the same way.
@@ -121,6 +200,36 @@ pub struct Settings {
     pub backend: String,
     /// Promote what landed even when some tasks failed.
     pub promote_landed: bool,
+    /// How many gates run at once.
+    #[serde(default = "one")]
+    pub window: u32,
+    /// Whether every landed commit is to be green by itself.
+    #[serde(default)]
+    pub strict: bool,
+    /// Whether a target that moved ends in a question, instead of a merge and a new gate.
+    #[serde(default)]
+    pub fail_on_diverged: bool,
+    /// Push staging and open a pull request instead of moving the target.
+    #[serde(default)]
+    pub pull_request: bool,
+    /// How often a reviewer may send the result back.
+    #[serde(default)]
+    pub max_iterations: u32,
+    /// The reviewer's command and its arguments; empty where nobody reviews.
+    #[serde(default)]
+    pub reviewer: Vec<String>,
+    /// Packages that need nobody's approval.
+    #[serde(default)]
+    pub allowed_packages: Vec<String>,
+    /// Whether no package needs approval.
+    #[serde(default)]
+    pub auto_approve: bool,
+    /// Tasks of this plan that had landed before, in a run that this one goes on from.
+    #[serde(default)]
+    pub landed: Vec<TaskId>,
+    /// Where the target stood, when the run starts from elsewhere.
+    #[serde(default)]
+    pub target_at: Option<Sha>,
     /// Stop after the final gate.
     pub no_promote: bool,
     /// Only these tasks and what they depend on; empty is all.
@@ -140,6 +249,10 @@ pub struct Settings {
     pub writable: Vec<String>,
     /// The hash of the lockfiles when the run was made.
     pub environment: String,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Who let the run start, and at which risk.

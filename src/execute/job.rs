@@ -10,12 +10,17 @@ use std::time::Duration;
 use super::fence::Fence;
 use super::process_tree;
 use crate::store::{self, Mode, StoreError};
-use crate::types::{JobId, JobReport};
+use crate::types::{JobId, JobReport, StepResult};
+use crate::verify::contracts;
+use crate::verify::severity::{self, Parsed};
+use crate::verify::vacuity;
 use serde::{Deserialize, Serialize};
 
 /// How much of a failed command's output is kept, in bytes and in lines.
 const TAIL_BYTES: u64 = 8 * 1024;
 const TAIL_LINES: usize = 40;
+/// How much of a scanner's output is read, in bytes.
+const SCAN_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +56,58 @@ pub struct StepSpec {
     /// Variables of its own, over those of the job.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Whether it is run once more when it fails: what passes unchanged is flaky.
+    #[serde(default)]
+    pub again: bool,
+    /// Why it is not run.
+    #[serde(default)]
+    pub skipped: Option<String>,
+    /// What its failure says about, when it is not simply the work.
+    #[serde(default)]
+    pub on_contract: bool,
+    /// Whether it runs tests: then it must have run some.
+    #[serde(default)]
+    pub test: bool,
+    /// The scanner whose findings of high severity are looked for in its output.
+    #[serde(default)]
+    pub scanner: Option<String>,
+    /// The generated file whose type check it is: then its output says how it ended, not its exit code.
+    #[serde(default)]
+    pub conformance: Option<Conformance>,
+    /// Whether it only prepares the worktree: when it fails, nothing else runs.
+    #[serde(default)]
+    pub setup: bool,
+}
+
+/// A generated file that a type checker is to judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conformance {
+    /// Its name in the worktree.
+    pub file: String,
+    /// What stands in it.
+    pub text: String,
+    /// Everything that is to stand in the worktree for it: names and texts.
+    pub files: Vec<(String, String)>,
+}
+
+impl StepSpec {
+    /// A command with nothing special about it.
+    pub fn new(command: String, argv: Vec<String>, timeout_ms: u64) -> StepSpec {
+        StepSpec {
+            command,
+            argv,
+            required: true,
+            timeout_ms,
+            env: BTreeMap::new(),
+            again: false,
+            skipped: None,
+            on_contract: false,
+            test: false,
+            scanner: None,
+            conformance: None,
+            setup: false,
+        }
+    }
 }
 
 /// Who runs the job.
@@ -181,26 +238,66 @@ fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
     let exit: Exit = serde_json::from_slice(&bytes)
         .map_err(|e| JobError::Read { path: path.clone(), why: e.to_string() })?;
     let mut report = exit.report;
+    let specs = read_spec(dir).map(|s| s.steps).unwrap_or_default();
     for (n, step) in report.steps.iter_mut().enumerate() {
+        let spec = specs.get(n);
+        if let Some(made) = spec.and_then(|s| s.conformance.as_ref()) {
+            let text = last(&log_path(dir, n), SCAN_BYTES).unwrap_or_default();
+            conformance(step, made, &text);
+            continue;
+        }
         if !step.passed() {
             step.output = tail(&log_path(dir, n));
+        } else if spec.is_some_and(|s| s.test) && step.skipped.is_none() {
+            let text = last(&log_path(dir, n), TAIL_BYTES).unwrap_or_default();
+            step.no_tests = vacuity::no_tests(&text);
+        }
+        if let Some(scanner) = spec.and_then(|s| s.scanner.as_deref()) {
+            let text = last(&log_path(dir, n), SCAN_BYTES).unwrap_or_default();
+            if let Parsed::Found { first, high, .. } = severity::high_findings(scanner, &text) {
+                step.high = first;
+                if high > 0 && step.high.is_empty() {
+                    step.high.push(format!("{high} findings"));
+                }
+            }
         }
     }
     Ok(Some(report))
 }
 
+/// What a type checker's words about a generated file say; its exit code counts for nothing, because the last line of
+/// that file is wrong on purpose.
+fn conformance(step: &mut StepResult, made: &Conformance, output: &str) {
+    if step.timed_out || step.signal.is_some() {
+        return;
+    }
+    match contracts::conformance(&made.text, output, &made.file) {
+        contracts::Conformance::Fits => step.code = Some(0),
+        contracts::Conformance::Broken(lines) => {
+            step.code = Some(1);
+            step.output = Some(lines.join("\n"));
+        }
+        contracts::Conformance::NotChecked(why) => step.skipped = Some(why),
+    }
+}
+
 /// The end of a log, as text without control sequences.
 pub fn tail(path: &Path) -> Option<String> {
-    let mut file = fs::File::open(path).ok()?;
-    let len = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes).ok()?;
-    let text = plain(&String::from_utf8_lossy(&bytes));
+    let text = last(path, TAIL_BYTES)?;
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(TAIL_LINES);
     let text = lines.get(from..).unwrap_or_default().join("\n");
     (!text.trim().is_empty()).then_some(text)
+}
+
+/// The last so many bytes of a log, as text without control sequences.
+pub(super) fn last(path: &Path, most: u64) -> Option<String> {
+    let mut file = fs::File::open(path).ok()?;
+    let len = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(most))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes).ok()?;
+    Some(plain(&String::from_utf8_lossy(&bytes)))
 }
 
 /// Text without escape sequences and control characters: output of others never drives a terminal.
@@ -229,6 +326,8 @@ pub fn is_cancelled(dir: &Path) -> bool {
 
 /// Tells a job that was not taken up yet that it never will be.
 pub fn cancel(dir: &Path) -> Result<(), JobError> {
+    // One that is not made yet never will be.
+    store::make_dir(dir)?;
     store::create_new(&dir.join("cancel"), b"", Mode::Private)?;
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Which job an effect stands for: its spec, made from the state. Starts nothing.
 
-use super::brief;
+use super::brief::{self, Checks};
 use super::command::Effect;
-use super::job::Spec;
+use super::event::GateOn;
+use super::job::{Spec, StepSpec};
 use super::shared::{EffectError, Shared};
 use super::state::RunState;
+use super::{install, review, suites};
 use crate::store::{self, Mode};
-use crate::types::{Gate, JobId, Sha};
+use crate::types::{JobId, Sha};
 
 /// What the job of an effect is to do, and the name that people see.
 pub(super) fn make_job(
@@ -14,11 +16,7 @@ pub(super) fn make_job(
     effect: &Effect,
     state: &RunState,
 ) -> Result<(Spec, String), EffectError> {
-    let (repo, places, around) = (&shared.repo, &shared.places, &shared.around);
-    let changed = |base: &Sha, head: &Sha| -> Result<Vec<String>, EffectError> {
-        let changes = repo.diff(base, head)?.into_iter();
-        Ok(changes.filter(|c| c.new_mode != 0).map(|c| c.path).collect())
-    };
+    let (places, around) = (&shared.places, &shared.around);
     match effect {
         Effect::Work { task, attempt } => {
             let run = &state.tasks[*task];
@@ -39,10 +37,9 @@ pub(super) fn make_job(
                 findings.as_bytes(),
                 Mode::Private,
             )?;
-            Ok((
-                brief::worker(around, state, *task, *attempt, &places.worktree_of(slot)),
-                format!("worker-{id}"),
-            ))
+            let mut spec = brief::worker(around, state, *task, *attempt, &places.worktree_of(slot));
+            spec.steps.splice(0..0, setup(shared));
+            Ok((spec, format!("worker-{id}")))
         }
         Effect::Check { task, attempt } => {
             let run = &state.tasks[*task];
@@ -50,49 +47,112 @@ pub(super) fn make_job(
                 return Err(EffectError::State("the attempt has no work"));
             };
             let spec = &state.plan.tasks[*task];
-            let job = JobId::checks(&spec.id, *attempt);
+            let worktree = places.worktree_of(slot);
             let own: Vec<_> = spec.verification.iter().map(|c| (Some(*task), c.clone())).collect();
-            let changed = changed(base, head)?;
-            let made = brief::checks(
-                around,
+            let changed = changed(shared, base, head)?;
+            let job = JobId::checks(&spec.id, *attempt);
+            let checks = Checks { about: Some(*task), list: &own, changed: &changed };
+            let mut made = brief::checks(shared, state, job, &checks, head, &worktree)?;
+            for step in &mut made.steps {
+                // What passes unchanged is flaky, and no word about the work.
+                step.again = true;
+            }
+            made.steps.extend(suites::signatures(
+                shared,
                 state,
-                job,
-                Some(*task),
-                &own,
+                &[*task],
+                head,
                 &changed,
-                &places.worktree_of(slot),
-            );
+                &worktree.path,
+            )?);
+            generate(&made)?;
             Ok((made, format!("check-{}", spec.id)))
         }
-        Effect::CheckStage { stage: number } => {
-            let stage = state.stage.as_ref().ok_or(EffectError::State("no stage"))?;
+        Effect::CheckGate { gate: number } => {
+            let gate = state.gates.iter().find(|g| g.number == *number);
+            let gate = gate.ok_or(EffectError::State("no such gate"))?;
             let commit =
-                stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
-            let base = if stage.task.is_some() { &stage.base } else { &state.header.base };
-            let changed = changed(base, commit)?;
-            let checks = state.stage_checks();
+                gate.commit.as_ref().ok_or(EffectError::State("the gate has no commit"))?;
+            let worktree = places.gate(gate.place);
+            let last = gate.on == GateOn::Final;
+            let changed = changed(shared, &gate.base, commit)?;
+            let (list, detect) = state.gate_checks(gate);
+            let about = match gate.tasks.as_slice() {
+                [task] if !last => Some(*task),
+                _ => None,
+            };
+            let checks = Checks { about, list: &list, changed: &changed };
             let job = JobId::gate(*number);
-            let gate = if stage.task.is_none() { Gate::Final } else { Gate::Slot(0) };
-            let spec = brief::checks(
-                around,
-                state,
-                job,
-                stage.task,
-                &checks,
-                &changed,
-                &places.gate(gate),
-            );
+            let mut spec = brief::checks(shared, state, job, &checks, commit, &worktree)?;
+            if detect {
+                for step in suites::detected(shared, commit, &worktree.path, last)? {
+                    if !spec.steps.iter().any(|s| s.command == step.command) {
+                        spec.steps.push(step);
+                    }
+                }
+            }
+            let tasks = &gate.tasks;
+            let root = &worktree.path;
+            spec.steps.extend(suites::signatures(shared, state, tasks, commit, &changed, root)?);
+            if !last {
+                // What passed on exactly this tree is not run again; at the end everything is.
+                let tree = shared.repo.tree_of(commit)?;
+                spec.steps.retain(|s| !state.proven.contains(&(tree.clone(), s.command.clone())));
+            }
+            if !spec.steps.is_empty() {
+                spec.steps.splice(0..0, setup(shared));
+            }
+            generate(&spec)?;
             Ok((spec, format!("gate-{number}")))
+        }
+        Effect::RunInstall { number } => {
+            Ok((install::job(shared, state)?, format!("install-{number}")))
+        }
+        Effect::Review { iteration } => {
+            Ok((review::job(shared, state)?, format!("review-{iteration}")))
         }
         Effect::CreateStaging
         | Effect::Prepare { .. }
         | Effect::Collect { .. }
         | Effect::BuildStage { .. }
-        | Effect::PrepareStage { .. }
+        | Effect::BuildGate { .. }
+        | Effect::PrepareGate { .. }
+        | Effect::StopGate { .. }
         | Effect::Land { .. }
+        | Effect::PrepareInstall { .. }
+        | Effect::CommitInstall { .. }
         | Effect::Promote { .. }
+        | Effect::Propose { .. }
         | Effect::MergeTarget { .. }
         | Effect::CleanUp
         | Effect::DropAnswer { .. } => Err(EffectError::State("not a job")),
     }
+}
+
+/// The paths that `head` has and that differ from `base`.
+fn changed(shared: &Shared, base: &Sha, head: &Sha) -> Result<Vec<String>, EffectError> {
+    let changes = shared.repo.diff(base, head)?.into_iter();
+    Ok(changes.filter(|c| c.new_mode != 0).map(|c| c.path).collect())
+}
+
+/// The commands of `worktree.setup`.
+fn setup(shared: &Shared) -> Vec<StepSpec> {
+    let commands = shared.config.worktree.setup.iter();
+    let steps = commands.map(|command| {
+        let (line, limit) = command.parts();
+        let mut step = StepSpec::new(line.to_owned(), brief::shell(line), limit);
+        step.setup = true;
+        step
+    });
+    steps.collect()
+}
+
+/// Puts the generated files of a job into its worktree; a link of that name is replaced, not followed.
+fn generate(spec: &Spec) -> Result<(), EffectError> {
+    for made in spec.steps.iter().filter_map(|s| s.conformance.as_ref()) {
+        for (name, text) in &made.files {
+            store::replace(&spec.cwd.join(name), text.as_bytes(), Mode::Shared)?;
+        }
+    }
+    Ok(())
 }

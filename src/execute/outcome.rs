@@ -2,10 +2,9 @@
 
 use super::command::{Effect, Limits, Product, Seen, Trouble};
 use super::event::Event;
-use super::state::RunState;
+use super::state::{RunState, Stage};
 use crate::git::{FastForward, Merge, Swap};
-use crate::plan::Check;
-use crate::types::{Category, Finding, Sha};
+use crate::types::{Category, Ending, Finding, JobReport, Sha};
 use crate::verify;
 
 /// What ended of the effects that are still `due`, as events.
@@ -18,6 +17,9 @@ pub(super) fn outcomes(
     let mut events = Vec::new();
     for done in seen.done.iter().filter(|d| due.contains(&d.effect)) {
         match &done.result {
+            Ok(Product::Swapped(Swap::Done)) if matches!(done.effect, Effect::Land { .. }) => {
+                events.extend(landed(state));
+            }
             Ok(product) => events.extend(outcome(state, &done.effect, product, limits)),
             Err(Trouble::Refused(error) | Trouble::NoRoom(error)) => {
                 events.push(refused(state, seen, &done.effect, error, limits));
@@ -27,6 +29,16 @@ pub(super) fn outcomes(
     events
 }
 
+/// One event for each task up to the stage to which staging moved.
+fn landed(state: &RunState) -> Vec<Event> {
+    let front = state.train.iter().filter(|s| state.landing.is_some_and(|to| s.number <= to));
+    let event = |s: &Stage| {
+        let (task, commit) = (state.plan.tasks[s.task].id.clone(), s.commit.clone()?);
+        Some(Event::Landed { task, commit })
+    };
+    front.filter_map(event).collect()
+}
+
 fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits) -> Option<Event> {
     let id = |task: usize| state.plan.tasks[task].id.clone();
     let event = match (effect, product) {
@@ -34,7 +46,7 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
         (Effect::CreateStaging, Product::Swapped(Swap::Elsewhere(at))) => {
             elsewhere("the staging branch", at.as_ref())
         }
-        (Effect::Prepare { task, attempt }, _) => {
+        (Effect::Prepare { task, attempt }, Product::Nothing) => {
             Event::WorktreeReady { task: id(*task), attempt: *attempt }
         }
         (Effect::Work { task, attempt }, Product::Job(report)) => Event::WorkerEnded {
@@ -43,9 +55,10 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
             finding: verify::judge_worker(&state.plan.tasks[*task], report),
             report: report.clone(),
         },
-        (Effect::Collect { task, attempt }, Product::Collected { head, changes }) => {
+        (Effect::Collect { task, attempt }, Product::Collected { head, changes, found }) => {
             let spec = &state.plan.tasks[*task];
             let mut findings = verify::boundary::judge(spec, changes, &limits.boundaries);
+            findings.extend(found.iter().cloned());
             let ended_well = state.tasks[*task].findings.is_empty();
             if changes.is_empty() && ended_well {
                 findings.extend(verify::judge_no_changes(spec));
@@ -56,7 +69,7 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
         (Effect::Check { task, attempt }, Product::Job(report)) => Event::ChecksEnded {
             task: id(*task),
             attempt: *attempt,
-            findings: verify::command::judge(&state.plan.tasks[*task].verification, report),
+            findings: verify::command::judge(report),
             report: report.clone(),
         },
         (Effect::BuildStage { stage }, Product::Merged(Merge::Clean { commit, tree })) => {
@@ -65,16 +78,28 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
         (Effect::BuildStage { stage }, Product::Merged(Merge::Conflict(paths))) => {
             Event::StageConflicted { stage: *stage, paths: paths.clone() }
         }
-        (Effect::PrepareStage { stage }, _) => Event::StageReady { stage: *stage },
-        (Effect::CheckStage { stage }, Product::Job(report)) => Event::StageChecked {
-            stage: *stage,
-            findings: verify::command::judge(&checks_of(state.stage_checks()), report),
+        (Effect::BuildGate { gate }, Product::Merged(Merge::Clean { commit, .. })) => {
+            Event::GateBuilt { gate: *gate, commit: commit.clone() }
+        }
+        (Effect::BuildGate { gate }, Product::Merged(Merge::Conflict(paths))) => {
+            let report = JobReport { ending: Ending::Finished, steps: Vec::new() };
+            let finding = Finding {
+                category: Category::MergeConflict,
+                message: format!("does not merge: {}", paths.join(", ")),
+                subject: paths.first().cloned(),
+                help: String::new(),
+                output: None,
+                package: None,
+            };
+            Event::GateChecked { gate: *gate, report, findings: vec![finding] }
+        }
+        (Effect::PrepareGate { gate }, Product::Nothing) => Event::GateReady { gate: *gate },
+        (Effect::CheckGate { gate }, Product::Job(report)) => Event::GateChecked {
+            gate: *gate,
+            findings: verify::command::judge(report),
             report: report.clone(),
         },
-        (Effect::Land { .. }, Product::Swapped(Swap::Done)) => {
-            let stage = state.stage.as_ref()?;
-            Event::Landed { task: id(stage.task?), commit: stage.commit.clone()? }
-        }
+        (Effect::StopGate { gate }, Product::Nothing) => Event::GateStopped { gate: *gate },
         (Effect::Land { .. }, Product::Swapped(Swap::Elsewhere(at))) => {
             elsewhere("the staging branch", at.as_ref())
         }
@@ -95,7 +120,17 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
         (
             Effect::Promote { .. },
             Product::Promoted(FastForward::Moved { now: Some(now), onward: true }),
-        ) => Event::TargetMoved { to: now.clone() },
+        ) if !state.header.settings.fail_on_diverged => Event::TargetMoved { to: now.clone() },
+        (
+            Effect::Promote { .. },
+            Product::Promoted(FastForward::Moved { now: Some(now), onward: true }),
+        ) => {
+            let (target, now) = (&state.header.target, now.short());
+            Event::PromotionBlocked {
+                reason: format!("{target} moved during the run, to {now}, and on_diverged is fail"),
+                help: format!("merge {} yourself, or abort", state.staging_branch()),
+            }
+        }
         (Effect::Promote { .. }, Product::Promoted(FastForward::Moved { now, .. })) => {
             let now = now.as_ref().map_or("nothing", Sha::short);
             Event::PromotionBlocked {
@@ -113,14 +148,29 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
                 help: format!("merge {} into {target} yourself, or abort", state.staging_branch()),
             }
         }
+        (Effect::PrepareInstall { number }, Product::Nothing) => {
+            Event::InstallReady { number: *number }
+        }
+        (Effect::RunInstall { number }, Product::Job(report)) => Event::InstallEnded {
+            number: *number,
+            findings: verify::command::judge(report),
+            report: report.clone(),
+        },
+        (Effect::CommitInstall { number }, Product::Installed { commit, environment }) => {
+            let (commit, environment) = (commit.clone(), environment.clone());
+            Event::Installed { number: *number, commit, environment }
+        }
+        (Effect::Review { iteration }, Product::Reviewed { report, verdict }) => {
+            let (report, verdict) = (report.clone(), verdict.clone());
+            Event::ReviewEnded { iteration: *iteration, report, verdict }
+        }
+        (Effect::Propose { to }, Product::Proposed { url, command }) => {
+            Event::PullRequest { commit: to.clone(), url: url.clone(), command: command.clone() }
+        }
         (Effect::CleanUp, Product::CleanedUp { kept }) => Event::CleanedUp { kept: kept.clone() },
         (_, _) => return None,
     };
     Some(event)
-}
-
-fn checks_of(owned: Vec<(Option<usize>, Check)>) -> Vec<Check> {
-    owned.into_iter().map(|(_, check)| check).collect()
 }
 
 fn elsewhere(what: &str, at: Option<&Sha>) -> Event {
@@ -142,6 +192,7 @@ fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: 
                 subject: None,
                 help: "put right what the message says, then `slimductor retry`".to_owned(),
                 output: None,
+                package: None,
             };
             let mut event = attempt_failed(state, seen, *task, vec![finding], limits);
             if let (Effect::Collect { .. }, Event::AttemptFailed { retry_at, .. }) =
@@ -154,8 +205,15 @@ fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: 
         }
         Effect::CreateStaging => failed("make the staging branch", error),
         Effect::BuildStage { .. } => failed("merge into staging", error),
-        Effect::PrepareStage { .. } => failed("make the gate's worktree", error),
-        Effect::CheckStage { .. } => failed("run the gate", error),
+        Effect::BuildGate { .. } => failed("merge for the gate", error),
+        Effect::PrepareGate { .. } => failed("make the gate's worktree", error),
+        Effect::CheckGate { .. } => failed("run the gate", error),
+        Effect::StopGate { .. } => failed("end a gate", error),
+        Effect::PrepareInstall { .. } => failed("make a worktree to install in", error),
+        Effect::RunInstall { .. } => failed("install packages", error),
+        Effect::CommitInstall { .. } => failed("commit what was installed", error),
+        Effect::Review { .. } => failed("run the reviewer", error),
+        Effect::Propose { .. } => failed("push the staging branch", error),
         Effect::Land { .. } => failed("move the staging branch", error),
         Effect::MergeTarget { .. } => failed("merge the target into staging", error),
         Effect::Promote { .. } => failed("move the target branch", error),

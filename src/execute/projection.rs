@@ -115,6 +115,7 @@ pub fn status(state: &RunState, places: Option<&Places>) -> Status {
             "executing" => &mut summary.executing,
             "completed" => &mut summary.completed,
             "verified" => &mut summary.verified,
+            "blocked" => &mut summary.blocked,
             "merged" => &mut summary.merged,
             "failed" => &mut summary.failed,
             _ => &mut summary.skipped,
@@ -126,7 +127,7 @@ pub fn status(state: &RunState, places: Option<&Places>) -> Status {
         run_id: state.header.run_id.clone(),
         request: state.header.request.clone(),
         phase: state.phase(),
-        iteration: 1,
+        iteration: state.iteration,
         target: Branch {
             branch: state.header.target.clone(),
             head: Some(state.target_tip.clone()),
@@ -201,7 +202,10 @@ pub fn reason(state: &RunState, task: usize, run: &TaskRun) -> String {
         Step::Pending if state.outcome.is_some() => "the run ended before it landed".to_owned(),
         Step::Pending => {
             if let Some(stuck) = state.stuck_on(task) {
-                return format!("needs {}, which failed", name(stuck));
+                return match state.tasks[stuck].step {
+                    Step::Blocked => format!("needs {}, which is blocked", name(stuck)),
+                    _ => format!("needs {}, which failed", name(stuck)),
+                };
             }
             let missing: Vec<&str> = state.plan.order.dependencies[task]
                 .iter()
@@ -221,10 +225,17 @@ pub fn reason(state: &RunState, task: usize, run: &TaskRun) -> String {
         Step::Collecting => "its work is being committed".to_owned(),
         Step::Checking => "its verification runs".to_owned(),
         Step::Judging => "it is being judged".to_owned(),
-        Step::Queued => match state.stage.as_ref().filter(|s| s.task == Some(task)) {
-            Some(_) => "at the gate".to_owned(),
-            None => "waits in the queue".to_owned(),
-        },
+        Step::Queued if state.at_gate(task) => "at the gate".to_owned(),
+        Step::Queued => "waits in the queue".to_owned(),
+        Step::Suspect => "the suite fails with it; it is being found out why".to_owned(),
+        Step::Blocked => {
+            let request = run.request.as_ref();
+            let packages = request.map(|r| r.packages.join(", ")).unwrap_or_default();
+            let why = request.map_or("", |r| r.reason.as_str());
+            let asked =
+                if packages.is_empty() { String::new() } else { format!("needs {packages}: ") };
+            format!("{asked}{why}")
+        }
         Step::Merged if state.promoted.is_some() => format!("in {}", state.header.target),
         Step::Merged => "in staging".to_owned(),
         Step::Failed => {
@@ -274,10 +285,10 @@ pub fn state_file(state: &RunState) -> Vec<u8> {
         request_id: &state.header.run_id,
         original_request: &state.header.request,
         created_at: moment(state.header.started_at),
-        environment: BTreeMap::from([("hash", state.header.settings.environment.as_str())]),
+        environment: BTreeMap::from([("hash", state.environment.as_str())]),
         tasks: tasks.collect(),
         current_phase: status.phase,
-        iteration: 1,
+        iteration: state.iteration,
         status,
     };
     let mut text = serde_json::to_vec_pretty(&file).unwrap_or_default();

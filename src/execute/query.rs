@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::event::GateOn;
 use super::event::Outcome;
 use super::state::RunState;
-use super::task_run::{Stage, Step};
+use super::task_run::{GateRun, Step, TaskRun};
 use crate::plan::Check;
 use crate::types::{Attempt, TaskId};
 
@@ -24,7 +25,7 @@ impl RunState {
         let mut todo = self.plan.order.dependencies[task].clone();
         let mut seen = BTreeSet::new();
         while let Some(d) = todo.pop() {
-            if self.tasks[d].step == Step::Failed {
+            if matches!(self.tasks[d].step, Step::Failed | Step::Blocked) {
                 return Some(d);
             }
             if seen.insert(d) && self.tasks[d].step == Step::Pending {
@@ -38,12 +39,13 @@ impl RunState {
     pub fn may_retry(&self, task: usize) -> bool {
         let lacks = |d: &usize| self.tasks[*d].step == Step::Skipped;
         let missing = self.plan.order.dependencies[task].iter().any(lacks);
-        matches!(self.tasks[task].step, Step::Failed | Step::Skipped) && !missing
+        let open = matches!(self.tasks[task].step, Step::Failed | Step::Skipped | Step::Blocked);
+        open && !missing
     }
 
     /// Whether a person may leave `task` out: it has not begun, or it failed.
     pub fn may_skip(&self, task: usize) -> bool {
-        matches!(self.tasks[task].step, Step::Failed | Step::Pending)
+        matches!(self.tasks[task].step, Step::Failed | Step::Pending | Step::Blocked)
     }
 
     /// The phase's word in `status`.
@@ -51,9 +53,10 @@ impl RunState {
         match (self.outcome, &self.waiting) {
             (Some(Outcome::Done), _) => "done",
             (Some(Outcome::Partial), _) => "failed",
-            (Some(Outcome::Aborted), _) => "aborted",
+            (Some(Outcome::Aborted | Outcome::Replanned), _) => "aborted",
             (None, Some(_)) => "waiting",
             (None, None) if self.seq <= 1 => "planning",
+            (None, None) if self.reviewing => "reviewing",
             (None, None) => {
                 let busy = self.tasks.iter().any(|t| t.is_active() || t.step == Step::Pending);
                 if busy { "executing" } else { "integrating" }
@@ -76,28 +79,46 @@ impl RunState {
         format!("slimductor/{}/recovery/{task}-{attempt}", self.header.run_id)
     }
 
-    /// The checks of the stage at the gate, each with the task that it belongs to: the task's own and the
-    /// incremental ones; at the end the final ones or, where none are declared, those of everything that landed.
-    pub fn stage_checks(&self) -> Vec<(Option<usize>, Check)> {
+    /// The checks of a gate, each with the task that it belongs to, and whether what the project has of its own is to be
+    /// detected because nothing is declared.
+    pub fn gate_checks(&self, gate: &GateRun) -> (Vec<(Option<usize>, Check)>, bool) {
         let plan = &self.plan;
-        let of = |task: usize| {
-            plan.tasks[task].verification.iter().map(move |c| (Some(task), c.clone()))
+        let own = gate.tasks.iter().flat_map(|task| {
+            plan.tasks[*task].verification.iter().map(move |c| (Some(*task), c.clone()))
+        });
+        let common = |checks: &Option<Vec<Check>>| -> Vec<(Option<usize>, Check)> {
+            checks.iter().flatten().map(|c| (None, c.clone())).collect()
         };
-        let common = |checks: &[Check]| -> Vec<(Option<usize>, Check)> {
-            checks.iter().map(|c| (None, c.clone())).collect()
-        };
-        match self.stage.as_ref() {
-            Some(Stage { task: Some(task), .. }) => {
-                of(*task).chain(common(&plan.incremental)).collect()
-            }
-            Some(Stage { task: None, .. }) if !plan.final_checks.is_empty() => {
-                common(&plan.final_checks)
-            }
-            Some(Stage { task: None, .. }) => {
-                let merged = (0..plan.tasks.len()).filter(|t| self.tasks[*t].step == Step::Merged);
-                merged.flat_map(of).chain(common(&plan.incremental)).collect()
-            }
-            None => Vec::new(),
+        match (&gate.on, &plan.final_checks) {
+            (GateOn::Final, Some(_)) => (common(&plan.final_checks), false),
+            (GateOn::Final, None) => (own.chain(common(&plan.incremental)).collect(), true),
+            _ => (own.chain(common(&plan.incremental)).collect(), plan.incremental.is_none()),
         }
+    }
+
+    /// Whether a tree with the task is at the gate.
+    pub fn at_gate(&self, task: usize) -> bool {
+        self.gates.iter().any(|g| g.tasks.contains(&task) && g.on != GateOn::Final)
+    }
+
+    /// Whether packages that were agreed to are to be installed as soon as the queue is empty.
+    pub fn wants_install(&self) -> bool {
+        let agreed =
+            |t: &TaskRun| t.step == Step::Blocked && t.request.as_ref().is_some_and(|r| r.approved);
+        self.install.is_some() || self.tasks.iter().any(agreed)
+    }
+
+    /// The packages that blocked tasks wait for, each once, with who asks.
+    pub fn requests(&self, approved: bool) -> Vec<(usize, String)> {
+        let mut out: Vec<(usize, String)> = Vec::new();
+        for (task, run) in self.tasks.iter().enumerate() {
+            let request = run.request.as_ref().filter(|_| run.step == Step::Blocked);
+            for package in
+                request.iter().filter(|r| r.approved == approved).flat_map(|r| &r.packages)
+            {
+                out.push((task, package.clone()));
+            }
+        }
+        out
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::Backend;
 use super::backend::process::Process;
 use super::backend::tmux::TmuxServer;
-use super::command::Limits;
+use super::command::{History, Limits};
 use super::engine::{self, EngineError};
 use super::event::{Approval, Event, Record, Settings};
 use super::journal::{self, Journal, JournalError};
@@ -31,6 +31,8 @@ const DYING_TRIES: u32 = 100;
 const DYING_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// How many tasks are worked on at once when nothing says otherwise.
 pub const DEFAULT_JOBS: u32 = 5;
+/// How many merged trees are checked at once when nothing says otherwise.
+pub const DEFAULT_WINDOW: u32 = 2;
 /// The wait before the first retry of a crash or timeout.
 pub const BACKOFF_MS: u64 = 1_000;
 
@@ -306,6 +308,7 @@ pub struct Held {
     pub state: RunState,
     journal: Journal,
     limits: Limits,
+    config: Config,
     _lock: Lock,
 }
 
@@ -323,8 +326,30 @@ pub fn hold(root: &Path, run: &RunId, made: Option<Lock>) -> Result<Held, RunErr
     let (journal, records) = Journal::open(&places.journal())?;
     let (plan, config) = load_plan(&places)?;
     let state = replay(plan, &records, &places)?;
-    let limits = Limits { boundaries: config.boundaries, backoff_ms: BACKOFF_MS };
-    Ok(Held { places, state, journal, limits, _lock: lock })
+    let history = history(root);
+    let boundaries = config.boundaries.clone();
+    let limits = Limits { boundaries, backoff_ms: BACKOFF_MS, history };
+    Ok(Held { places, state, journal, limits, config, _lock: lock })
+}
+
+fn history_path(root: &Path) -> PathBuf {
+    root.join(".orchestrator/history.json")
+}
+
+/// How tasks did at the gates of earlier runs; nothing where nothing is known.
+fn history(root: &Path) -> History {
+    let bytes = std::fs::read(history_path(root)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// Adds what this run showed, once, at its end.
+fn learn(root: &Path, state: &RunState) -> Result<(), StoreError> {
+    let mut known = history(root);
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    known.seen = known.seen.saturating_add(count(state.landed.len())).saturating_add(state.blamed);
+    known.broke = known.broke.saturating_add(state.blamed);
+    let text = serde_json::to_vec(&known).unwrap_or_default();
+    store::replace(&history_path(root), &text, Mode::Private)
 }
 
 fn take_lock(places: &Places) -> Result<Lock, RunError> {
@@ -370,7 +395,7 @@ pub fn drive(
     promote_landed: bool,
     mut report: impl FnMut(&Record, &RunState),
 ) -> Result<RunState, RunError> {
-    let Held { places, mut state, journal, limits, _lock } = held;
+    let Held { places, mut state, journal, limits, config, _lock } = held;
     if state.outcome.is_some() {
         return Ok(state);
     }
@@ -378,11 +403,13 @@ pub fn drive(
         .enable_all()
         .build()
         .map_err(|e| RunError::NoRoom(format!("cannot start the event loop: {e}")))?;
+    let mut repo = repo;
+    repo.freeze_config(&places.run_dir().join("gitconfig"))?;
     repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
     let backend = backend_of(&state, repo.root(), exe);
     let around = surroundings::surroundings(&repo, &places, env, &state.header.settings);
     let result = runtime.block_on(async {
-        let mut world = RealWorld::new(repo, places.clone(), backend, around, journal)?;
+        let mut world = RealWorld::new(repo, places.clone(), backend, around, config, journal)?;
         let start = Event::CoordinatorStarted {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -405,5 +432,8 @@ pub fn drive(
     runtime.shutdown_background();
     result?;
     reports::write(&places, &state)?;
+    if state.outcome.is_some() {
+        learn(&places.root, &state)?;
+    }
     Ok(state)
 }

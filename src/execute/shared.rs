@@ -7,6 +7,7 @@ use super::hub::Hub;
 use super::job;
 use super::worktree::Places;
 use crate::git::{GitError, Repo, Worktree};
+use crate::plan::config::Config;
 use crate::store::StoreError;
 use crate::types::Sha;
 
@@ -20,6 +21,10 @@ pub struct Shared {
     pub backend: Box<dyn Backend>,
     /// What jobs may see.
     pub around: Surroundings,
+    /// The configuration that the run was made with.
+    pub config: Config,
+    /// What stays in a worktree when it is used again.
+    pub keep: Vec<String>,
     /// Who waits for which directory.
     pub(super) hub: Hub,
 }
@@ -52,13 +57,18 @@ pub(super) fn trouble(error: EffectError) -> Trouble {
 pub(super) fn commit_worktree(
     repo: &Repo,
     worktree: &Worktree,
-    base: &Sha,
+    (base, staging): (&Sha, Option<&Sha>),
     text: &str,
     at: i64,
 ) -> Result<Sha, EffectError> {
+    // A commit that stands on what landed meanwhile would take that back when it is merged: only its tree counts then.
+    let news = |head: &Sha| match staging {
+        Some(staging) => repo.merge_base(head, staging).is_ok_and(|b| b.as_ref() == Some(base)),
+        None => true,
+    };
     let own = || {
         let head = repo.take_head(worktree, base);
-        head.filter(|h| repo.contains(h, base).unwrap_or(false))
+        head.filter(|h| repo.contains(h, base).unwrap_or(false)).filter(news)
     };
     if !worktree.path.exists() {
         // The worker removed it; what it had committed before is all that there is.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-pub use super::task_run::{Stage, StageStep, Step, TaskRun};
+pub use super::gate_state::Suites;
+pub use super::task_run::{Colour, GateRun, GateStep, Install, InstallStep, Stage, Step, TaskRun};
 
-use super::event::{Choice, Event, Outcome, Record, Settings, kind_of};
+use super::event::{Event, Outcome, Record, Settings, kind_of};
+use super::task_run::Request;
 use crate::plan::Plan;
-use crate::types::{Category, Ending, Finding, Millis, RunId, Sha, Slot, StageNumber, TaskId};
+use crate::types::{
+    Category, Ending, Finding, GateNumber, Millis, RunId, Sha, Slot, StageNumber, TaskId,
+};
 
 /// What the first record says.
 #[derive(Debug, Clone)]
@@ -30,8 +34,42 @@ pub struct RunState {
     pub tasks: Vec<TaskRun>,
     /// The staging tip; `None` before the branch exists.
     pub staging: Option<Sha>,
-    pub stage: Option<Stage>,
+    /// The trees of the queue: each task merged onto what is before it, the first onto staging.
+    pub train: Vec<Stage>,
     pub stages: StageNumber,
+    /// The gates that run.
+    pub gates: Vec<GateRun>,
+    pub gate_count: GateNumber,
+    /// The stage to which staging is about to move.
+    pub landing: Option<StageNumber>,
+    /// What landed, in order, each with the commit that holds it.
+    pub landed: Vec<(usize, Sha)>,
+    /// What is known of the staging tip by itself.
+    pub base_colour: Colour,
+    pub base_findings: Vec<Finding>,
+    /// Commands that passed, each with the tree on which it did.
+    pub proven: BTreeSet<(Sha, String)>,
+    /// How many suites ran.
+    pub suites: Suites,
+    /// How many times a task was found to break the suite.
+    pub blamed: u32,
+    /// The installation that is under way.
+    pub install: Option<Install>,
+    pub installs: u32,
+    /// Why the last installation did not work, until somebody says something about it.
+    pub install_failed: Option<Vec<Finding>>,
+    /// The hash of the lockfiles of staging.
+    pub environment: String,
+    /// Counts the reviews, from 1.
+    pub iteration: u32,
+    /// Whether the reviewer looks at it now.
+    pub reviewing: bool,
+    /// The gated commit that a reviewer accepted.
+    pub accepted: Option<Sha>,
+    /// What a person must decide about the review.
+    pub review_stuck: Option<String>,
+    /// The pull request, or the command that opens it.
+    pub pull_request: Option<String>,
     /// The staging commit whose final gate was green.
     pub gated: Option<Sha>,
     /// The findings of the last final gate that was red, until something changes.
@@ -52,6 +90,8 @@ pub struct RunState {
     pub tainted: BTreeSet<Slot>,
     pub answered: BTreeSet<String>,
     pub aborting: bool,
+    /// Whether the run ends for another plan: what landed is kept for that.
+    pub replanning: bool,
     pub cleaned: bool,
     pub kept: Vec<String>,
     pub waiting: Option<String>,
@@ -89,7 +129,11 @@ impl RunState {
         };
         let at = first.at.as_millisecond();
         Ok(RunState {
-            tasks: plan.tasks.iter().map(|_| TaskRun::new()).collect(),
+            tasks: plan
+                .tasks
+                .iter()
+                .map(|t| TaskRun::at_first(settings.landed.contains(&t.id), base))
+                .collect(),
             plan,
             header: Header {
                 run_id: run_id.clone(),
@@ -101,11 +145,29 @@ impl RunState {
                 started_at: at,
             },
             staging: None,
-            stage: None,
+            train: Vec::new(),
             stages: 0,
+            gates: Vec::new(),
+            gate_count: 0,
+            landing: None,
+            landed: Vec::new(),
+            base_colour: Colour::Unknown,
+            base_findings: Vec::new(),
+            proven: BTreeSet::new(),
+            suites: Suites::default(),
+            blamed: 0,
+            install: None,
+            installs: 0,
+            install_failed: None,
+            environment: settings.environment.clone(),
+            iteration: 1,
+            reviewing: false,
+            accepted: None,
+            review_stuck: None,
+            pull_request: None,
             gated: None,
             final_red: None,
-            target_tip: base.clone(),
+            target_tip: settings.target_at.clone().unwrap_or_else(|| base.clone()),
             target_moved: None,
             promoting: None,
             promoted: None,
@@ -115,6 +177,7 @@ impl RunState {
             tainted: BTreeSet::new(),
             answered: BTreeSet::new(),
             aborting: false,
+            replanning: false,
             cleaned: false,
             kept: Vec::new(),
             waiting: None,
@@ -137,7 +200,7 @@ impl RunState {
         Ok(())
     }
 
-    fn illegal(&self, record: &Record, why: &str) -> IllegalRecord {
+    pub(super) fn illegal(&self, record: &Record, why: &str) -> IllegalRecord {
         IllegalRecord { seq: record.seq, what: kind_of(&record.event), why: why.to_owned() }
     }
 
@@ -153,9 +216,15 @@ impl RunState {
                 self.promotion_blocked = None;
                 self.refused = None;
                 self.final_red = None;
+                self.install_failed = None;
+                self.review_stuck = None;
+                if self.base_colour == Colour::Red {
+                    self.base_colour = Colour::Unknown;
+                }
             }
             Event::StagingCreated => self.staging = Some(self.header.base.clone()),
             Event::AttemptStarted { task, attempt, slot, base } => {
+                let (base_landed, environment) = (self.landed.len(), self.environment.clone());
                 let run = self.task_at(record, task, &[Step::Pending])?;
                 *run = TaskRun {
                     step: Step::Preparing,
@@ -166,7 +235,11 @@ impl RunState {
                     findings: std::mem::take(&mut run.findings),
                     discarded: std::mem::take(&mut run.discarded),
                     unsaved: run.unsaved,
+                    installed: std::mem::take(&mut run.installed),
+                    flaky: run.flaky,
                     started_at: Some(at),
+                    base_landed,
+                    environment,
                     ..TaskRun::new()
                 };
                 self.touch(task, at);
@@ -219,6 +292,7 @@ impl RunState {
                     Step::Checking,
                     Step::Judging,
                     Step::Queued,
+                    Step::Suspect,
                 ];
                 let run = self.task_at(record, task, &any)?;
                 run.failure = Some(*category);
@@ -234,78 +308,50 @@ impl RunState {
                     // The worktree is kept for a person to look at.
                     run.step = Step::Failed;
                 }
+                run.inquest = None;
                 self.touch(task, at);
-                if self
-                    .stage
-                    .as_ref()
-                    .is_some_and(|s| s.task.is_some() && s.task == self.plan.index_of(task))
-                {
-                    self.stage = None;
+                if let Some(task) = self.plan.index_of(task) {
+                    self.unstage(task);
                 }
             }
-            Event::StageStarted { stage, task, base } => {
-                if self.stage.is_some() {
-                    return Err(self.illegal(record, "another stage is at the gate"));
+            Event::TaskBlocked { task, attempt, reason, packages } => {
+                let run = self.task_at(record, task, &[Step::Judging, Step::Collecting])?;
+                run.step = Step::Blocked;
+                run.slot = None;
+                run.failure = Some(Category::MissingDependency);
+                if let Some(head) = run.head.take() {
+                    run.discarded.insert(*attempt, head);
                 }
-                let task = match task {
-                    Some(id) => Some(self.index(record, id)?),
-                    None => None,
-                };
-                self.stages = *stage;
-                self.stage = Some(Stage {
-                    number: *stage,
-                    task,
-                    base: base.clone(),
-                    commit: None,
-                    tree: None,
-                    step: StageStep::Building,
-                    findings: Vec::new(),
-                    started_at: at,
+                run.request = Some(Request {
+                    reason: reason.clone(),
+                    packages: packages.clone(),
+                    approved: false,
                 });
-            }
-            Event::StageBuilt { stage, commit, tree } => {
-                let found = self.stage_at(record, *stage, StageStep::Building)?;
-                found.commit = Some(commit.clone());
-                found.tree = Some(tree.clone());
-                found.step = StageStep::Preparing;
-            }
-            Event::StageConflicted { stage, paths } => {
-                let found = self.stage_at(record, *stage, StageStep::Building)?;
-                found.step = StageStep::Red;
-                found.findings = vec![Finding {
-                    category: Category::MergeConflict,
-                    message: format!("does not merge with what landed: {}", paths.join(", ")),
-                    subject: paths.first().cloned(),
-                    help: "the next attempt starts from the new tip".to_owned(),
-                    output: None,
-                }];
-            }
-            Event::StageReady { stage } => {
-                self.stage_at(record, *stage, StageStep::Preparing)?.step = StageStep::Checking;
-            }
-            Event::StageChecked { stage, findings, .. } => {
-                let found = self.stage_at(record, *stage, StageStep::Checking)?;
-                found.findings.clone_from(findings);
-                found.step = if findings.is_empty() { StageStep::Green } else { StageStep::Red };
-                if found.task.is_none() {
-                    if findings.is_empty() {
-                        self.gated = found.commit.clone();
-                    } else {
-                        self.final_red = Some(findings.clone());
-                    }
-                    self.stage = None;
-                }
-            }
-            Event::Landed { task, commit } => {
-                let run = self.task_at(record, task, &[Step::Queued])?;
-                run.step = Step::Merged;
-                run.merged = Some(commit.clone());
-                run.failure = None;
-                run.findings.clear();
-                self.staging = Some(commit.clone());
-                self.stage = None;
-                self.final_red = None;
                 self.touch(task, at);
+            }
+            Event::StageStarted { .. }
+            | Event::StageBuilt { .. }
+            | Event::StageConflicted { .. }
+            | Event::GateStarted { .. }
+            | Event::GateBuilt { .. }
+            | Event::GateReady { .. }
+            | Event::GateChecked { .. }
+            | Event::GateDropped { .. }
+            | Event::GateStopped { .. }
+            | Event::LandingStarted { .. }
+            | Event::Landed { .. }
+            | Event::TaskEvicted { .. }
+            | Event::TaskCleared { .. } => self.apply_gate(record, at)?,
+            Event::InstallStarted { .. }
+            | Event::InstallReady { .. }
+            | Event::InstallEnded { .. }
+            | Event::Installed { .. }
+            | Event::ReviewStarted { .. }
+            | Event::ReviewEnded { .. } => self.apply_request(record, at)?,
+            Event::PullRequest { commit, url, command } => {
+                self.promoting = None;
+                self.promoted = Some(commit.clone());
+                self.pull_request = Some(url.clone().unwrap_or_else(|| command.clone()));
             }
             Event::PromotionStarted { to, .. } => self.promoting = Some(to.clone()),
             Event::Promoted { to, .. } => {
@@ -325,9 +371,7 @@ impl RunState {
             Event::TargetMerged { target, commit } => {
                 self.target_moved = None;
                 self.target_tip = target.clone();
-                self.staging = Some(commit.clone());
-                self.gated = None;
-                self.final_red = None;
+                self.rebase_queue(commit);
             }
             Event::EffectFailed { what, error, .. } => {
                 self.refused = Some(format!("{what}: {error}"));
@@ -335,27 +379,7 @@ impl RunState {
             Event::Answered { id, choice, task } => {
                 self.answered.insert(id.clone());
                 self.waiting = None;
-                match (choice, task) {
-                    (Choice::Abort, _) => self.aborting = true,
-                    (Choice::Retry, Some(task)) => {
-                        let run = self.task_at(record, task, &[Step::Failed, Step::Skipped])?;
-                        // Its worktree stays its own: a person may have edited there.
-                        run.unsaved = run.unsaved.or(run.slot.map(|_| run.attempt));
-                        run.step = Step::Pending;
-                        run.retry_at = None;
-                        run.skipped_with = None;
-                        run.attempts_before = run.attempt;
-                        self.revive_dependants();
-                    }
-                    (Choice::Skip, Some(task)) => {
-                        let run = self.task_at(record, task, &[Step::Pending, Step::Failed])?;
-                        run.step = Step::Skipped;
-                        self.skip_dependants(task);
-                    }
-                    (Choice::Retry | Choice::Skip, None) => {
-                        return Err(self.illegal(record, "names no task"));
-                    }
-                }
+                self.answer(record, *choice, task.as_ref())?;
             }
             Event::Escalated { reason } => self.waiting = Some(reason.clone()),
             Event::CleanedUp { kept } => {
@@ -365,7 +389,9 @@ impl RunState {
             Event::RunEnded { outcome } => {
                 self.outcome = Some(*outcome);
                 // What was cut down is at work no more.
-                let open = |t: &&mut TaskRun| t.is_active() || t.step == Step::Queued;
+                let open = |t: &&mut TaskRun| {
+                    t.is_active() || matches!(t.step, Step::Queued | Step::Suspect | Step::Blocked)
+                };
                 for run in self.tasks.iter_mut().filter(open) {
                     run.step = Step::Pending;
                     run.slot = None;
@@ -375,41 +401,13 @@ impl RunState {
         Ok(())
     }
 
-    /// What was left out only because of tasks that are no longer left out comes back.
-    fn revive_dependants(&mut self) {
-        let plan = self.plan.clone();
-        for &task in &plan.order.topological {
-            let lacks = |d: &usize| self.tasks[*d].step == Step::Skipped;
-            let missing = plan.order.dependencies[task].iter().any(lacks);
-            let run = &mut self.tasks[task];
-            if run.step == Step::Skipped && run.skipped_with.is_some() && !missing {
-                run.step = Step::Pending;
-                run.skipped_with = None;
-            }
-        }
-    }
-
-    /// What needs a skipped task would wait for ever: it is left out as well.
-    fn skip_dependants(&mut self, task: &TaskId) {
-        let Some(root) = self.plan.index_of(task) else { return };
-        let mut todo = self.plan.order.dependants[root].clone();
-        while let Some(next) = todo.pop() {
-            let run = &mut self.tasks[next];
-            if matches!(run.step, Step::Pending | Step::Failed) {
-                run.step = Step::Skipped;
-                run.skipped_with = Some(root);
-                todo.extend(self.plan.order.dependants[next].iter().copied());
-            }
-        }
-    }
-
-    fn index(&self, record: &Record, task: &TaskId) -> Result<usize, IllegalRecord> {
+    pub(super) fn index(&self, record: &Record, task: &TaskId) -> Result<usize, IllegalRecord> {
         self.plan
             .index_of(task)
             .ok_or_else(|| self.illegal(record, &format!("the plan has no task {task}")))
     }
 
-    fn task_at(
+    pub(super) fn task_at(
         &mut self,
         record: &Record,
         task: &TaskId,
@@ -423,23 +421,7 @@ impl RunState {
         Ok(&mut self.tasks[index])
     }
 
-    fn stage_at(
-        &mut self,
-        record: &Record,
-        number: StageNumber,
-        step: StageStep,
-    ) -> Result<&mut Stage, IllegalRecord> {
-        if !self.stage.as_ref().is_some_and(|s| s.number == number && s.step == step) {
-            return Err(self.illegal(record, &format!("stage {number} is not {step:?}")));
-        }
-        self.stage.as_mut().ok_or_else(|| IllegalRecord {
-            seq: record.seq,
-            what: String::new(),
-            why: "no stage is at the gate".to_owned(),
-        })
-    }
-
-    fn touch(&mut self, task: &TaskId, at: Millis) {
+    pub(super) fn touch(&mut self, task: &TaskId, at: Millis) {
         if let Some(index) = self.plan.index_of(task) {
             self.tasks[index].updated_at = Some(at);
         }

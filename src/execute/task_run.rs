@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{Attempt, Category, Finding, Millis, Sha, Slot, StageNumber};
+use super::event::GateOn;
+use crate::types::{Attempt, Category, Finding, Gate, GateNumber, Millis, Sha, Slot, StageNumber};
 
 /// Where one task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub enum Step {
     Judging,
     /// Verified; in the queue or at the gate.
     Queued,
+    /// Out of the queue: it breaks the suite, and it is being found out why.
+    Suspect,
+    /// Waits for packages.
+    Blocked,
     /// In staging.
     Merged,
     /// Out of attempts.
@@ -42,6 +47,8 @@ pub struct TaskRun {
     pub base: Option<Sha>,
     /// The commit that holds the attempt's work; on the task's branch.
     pub head: Option<Sha>,
+    /// How many tasks had landed when the attempt began.
+    pub base_landed: usize,
     /// Whether the work differs from its base.
     pub files: usize,
     pub findings: Vec<Finding>,
@@ -63,6 +70,45 @@ pub struct TaskRun {
     pub unsaved: Option<Attempt>,
     /// The skipped task that it depends on, when it was left out because of that.
     pub skipped_with: Option<usize>,
+    /// The tree on which it did not merge, but which is not staging: it waits until that is another.
+    pub conflicted_on: Option<Sha>,
+    /// The paths that did not merge there.
+    pub conflicts: Vec<String>,
+    /// What is known of why it breaks the suite.
+    pub inquest: Option<Inquest>,
+    /// How often a suite that was red with it was green when it ran again.
+    pub flaky: u32,
+    /// What it waits for, while it is blocked.
+    pub request: Option<Request>,
+    /// Packages that were installed for it; asked for again, they do not help.
+    pub installed: Vec<String>,
+    /// The hash of the lockfiles that its current attempt works with.
+    pub environment: String,
+}
+
+/// What a blocked task asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of Event::TaskBlocked")]
+pub struct Request {
+    pub reason: String,
+    pub packages: Vec<String>,
+    /// Whether a person, or the configuration, has agreed.
+    pub approved: bool,
+}
+
+/// What is known of why a task breaks the suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquest {
+    /// The red tree: the task merged onto `base`, which is green.
+    pub commit: Sha,
+    /// What was found on it.
+    pub findings: Vec<Finding>,
+    /// Whether the same tree passed when its checks ran again.
+    pub again: Option<bool>,
+    /// Whether the task's work passes on the base that it had.
+    pub alone: Option<bool>,
+    /// After so many landings it still passed, and after so many it no longer did.
+    pub between: (usize, usize),
 }
 
 impl TaskRun {
@@ -74,6 +120,7 @@ impl TaskRun {
             slot: None,
             base: None,
             head: None,
+            base_landed: 0,
             files: 0,
             findings: Vec::new(),
             failure: None,
@@ -86,7 +133,21 @@ impl TaskRun {
             verified_seq: 0,
             unsaved: None,
             skipped_with: None,
+            conflicted_on: None,
+            conflicts: Vec::new(),
+            inquest: None,
+            flaky: 0,
+            request: None,
+            installed: Vec::new(),
+            environment: String::new(),
         }
+    }
+
+    /// A task at the start of a run; `landed` when an earlier run has done it.
+    pub(super) fn at_first(landed: bool, base: &Sha) -> TaskRun {
+        let step = if landed { Step::Merged } else { Step::Pending };
+        let merged = landed.then(|| base.clone());
+        TaskRun { step, merged, ..TaskRun::new() }
     }
 
     /// Whether it takes up a place among the parallel tasks.
@@ -103,7 +164,8 @@ impl TaskRun {
             Step::Pending => "pending",
             Step::Preparing | Step::Working => "executing",
             Step::Collecting | Step::Checking | Step::Judging => "completed",
-            Step::Queued => "verified",
+            Step::Queued | Step::Suspect => "verified",
+            Step::Blocked => "blocked",
             Step::Merged => "merged",
             Step::Failed => "failed",
             Step::Skipped => "skipped",
@@ -111,33 +173,81 @@ impl TaskRun {
     }
 }
 
-/// How far a tree at the gate has come.
+/// What is known of a tree of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StageStep {
-    /// To be merged.
+pub enum Colour {
+    /// Not checked, or not to its end.
+    Unknown,
+    /// Every required check passed on exactly this tree.
+    Green,
+    /// A required check failed on it.
+    Red,
+}
+
+/// A tree of the queue: a task merged onto what is before it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named by the events that set them")]
+pub struct Stage {
+    pub number: StageNumber,
+    pub task: usize,
+    pub base: Sha,
+    pub commit: Option<Sha>,
+    pub tree: Option<Sha>,
+    pub colour: Colour,
+    pub findings: Vec<Finding>,
+    /// When it was chosen, ms: the time of its merge commit.
+    pub started_at: Millis,
+}
+
+/// How far a gate has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateStep {
+    /// Its tree is to be merged.
     Building,
-    /// To be put into the gate's worktree.
+    /// Its tree is to be put into its worktree.
     Preparing,
     /// Its commands run.
     Checking,
-    /// Green: staging is to move there (for the last stage: the target).
-    Green,
-    /// Red: the verdict is due.
-    Red,
+    /// They are to be ended.
+    Stopping,
 }
 
 /// A tree at the gate.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are named by the events that set them")]
-pub struct Stage {
-    pub number: StageNumber,
-    /// The task that is merged; `None` is the final gate on the staging tip.
-    pub task: Option<usize>,
-    pub base: Sha,
+pub struct GateRun {
+    pub number: GateNumber,
+    pub on: GateOn,
     pub commit: Option<Sha>,
-    pub tree: Option<Sha>,
-    pub step: StageStep,
-    pub findings: Vec<Finding>,
-    /// When it was chosen, ms: the time of its merge commit.
+    pub place: Gate,
+    pub step: GateStep,
+    /// The tasks whose verification is part of it.
+    pub tasks: Vec<usize>,
+    /// What its changes are counted from, for checks with `paths` and the placeholders.
+    pub base: Sha,
+    /// When it was chosen, ms: the time of a merge commit that it needs.
     pub started_at: Millis,
+}
+
+/// Packages that are being installed.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named by the events that set them")]
+pub struct Install {
+    pub number: u32,
+    pub packages: Vec<String>,
+    pub base: Sha,
+    pub step: InstallStep,
+    /// When its commands ended, ms: the time of its commit.
+    pub ended_at: Millis,
+}
+
+/// How far an installation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallStep {
+    /// Its worktree is to be made.
+    Preparing,
+    /// Its commands run.
+    Running,
+    /// What they changed is to be committed.
+    Committing,
 }

@@ -11,6 +11,7 @@ use super::backend::Handle;
 use super::command::{Effect, Product};
 use super::job::{self, Probe, Spec};
 use super::jobs::make_job;
+use super::review;
 use super::shared::{EffectError, Shared};
 use super::state::RunState;
 use crate::store;
@@ -37,6 +38,10 @@ pub(super) async fn run_job_effect(
     let (spec, title) = made.map_err(|_| EffectError::State("a thread of ours broke down"))??;
     let restarts = if matches!(effect, Effect::Work { .. }) { 0 } else { CHECK_RESTARTS };
     let report = run_job(shared, &spec, title, restarts).await?;
+    if matches!(effect, Effect::Review { .. }) {
+        let verdict = review::verdict(shared, state, &report);
+        return Ok(Product::Reviewed { report, verdict });
+    }
     Ok(Product::Job(report))
 }
 

@@ -23,6 +23,7 @@ use super::state::RunState;
 use super::watch::run_job_effect;
 use super::worktree::Places;
 use crate::git::Repo;
+use crate::plan::config::Config;
 use crate::store::{self, Mode, StoreError};
 use crate::types::{Attempt, Millis, TaskId};
 
@@ -74,6 +75,7 @@ impl RealWorld {
         places: Places,
         backend: Box<dyn Backend>,
         around: Surroundings,
+        config: Config,
         journal: Journal,
     ) -> Result<RealWorld, WorldError> {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -85,7 +87,15 @@ impl RealWorld {
         store::make_dir(&places.answers())?;
         hub.watch_dir(&places.answers());
         listen(&sender)?;
-        let shared = Arc::new(Shared { repo, places, backend, around, hub });
+        let shared = Arc::new(Shared {
+            repo,
+            places,
+            backend,
+            around,
+            keep: config.worktree.keep.clone(),
+            config,
+            hub,
+        });
         Ok(RealWorld {
             shared,
             journal,

@@ -43,8 +43,18 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
             report.ending = Ending::Stopped;
             break;
         }
-        let (result, stopped) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
+        let (mut result, mut stopped) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
+        if step.again && !result.passed() && !result.timed_out && !stopped {
+            // Once more, unchanged: what passes now says nothing about the work.
+            let (second, ended) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
+            result.flaky = second.passed();
+            stopped = ended;
+        }
+        let unprepared = step.setup && !result.passed();
         report.steps.push(result);
+        if unprepared {
+            break;
+        }
         if stopped {
             report.ending = Ending::Stopped;
             break;
@@ -95,15 +105,13 @@ async fn run_step(
     tmp: &Path,
     stop: &mut Stop,
 ) -> Result<(StepResult, bool), JobError> {
-    let mut result = StepResult {
-        command: step.command.clone(),
-        required: step.required,
-        code: None,
-        signal: None,
-        timed_out: false,
-        duration_ms: 0,
-        output: None,
-    };
+    let mut result = StepResult::new(step.command.clone(), step.required);
+    result.limit_ms = step.timeout_ms;
+    result.on_contract = step.on_contract;
+    result.skipped.clone_from(&step.skipped);
+    if result.skipped.is_some() {
+        return Ok((result, false));
+    }
     let began = Instant::now();
     let started = start(dir, spec, number, step, tmp);
     let (mut child, copier) = match started {

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::worktree::Worktree;
+use super::worktree::{Worktree, config_entry, put};
 use super::{FastForward, GitError, Repo, Swap};
 use crate::types::Sha;
 
@@ -29,6 +29,7 @@ impl Repo {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .envs(self.config.iter().map(|path| ("GIT_CONFIG_GLOBAL", path)))
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             // Ctrl-C is for us: a git that it cut down would look like a failure.
@@ -69,6 +70,26 @@ impl Repo {
         let is_verb = |n: &usize| !words[*n].starts_with('-') && (*n == 0 || words[*n - 1] != "-c");
         let verb = (0..words.len()).find(is_verb).map(|n| words[n].to_string()).unwrap_or_default();
         Err(GitError::Command { verb, message: said(&output) })
+    }
+
+    /// From now on the user's own configuration is what `path` says: written there the first time, before any worker
+    /// can have changed it. A filter that a worker puts into HOME is not run by us.
+    pub fn freeze_config(&mut self, path: &Path) -> Result<(), GitError> {
+        if !path.exists() {
+            let list = ["config", "--global", "--includes", "--list", "-z"].map(OsStr::new);
+            // Without such a file git fails, and there is nothing to keep.
+            let text = self.run_ok(&self.root, &list, None).unwrap_or_default();
+            let mut out = String::new();
+            for entry in text.split('\0').filter(|e| !e.is_empty()) {
+                let (name, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+                if !name.starts_with("include") {
+                    out.push_str(&config_entry(name, value));
+                }
+            }
+            put(path, out.as_bytes())?;
+        }
+        self.config = Some(path.to_owned());
+        Ok(())
     }
 
     /// What `git --version` says.
@@ -214,6 +235,35 @@ impl Repo {
     pub fn changed_files(&self, dir: &Path) -> Result<usize, GitError> {
         let args = ["status", "--porcelain", "--untracked-files=no"].map(OsStr::new);
         Ok(self.run_ok(dir, &args, None)?.lines().count())
+    }
+
+    /// Pushes `branch` to the remote of `target` and opens a pull request with `gh`, where that is installed; else says
+    /// with which command it is opened.
+    pub fn propose(
+        &self,
+        branch: &str,
+        commit: &Sha,
+        target: &str,
+        title: &str,
+    ) -> Result<(Option<String>, String), GitError> {
+        let configured = self.repo().config().and_then(|mut c| c.snapshot());
+        let key = format!("branch.{target}.remote");
+        let remote = configured.ok().and_then(|c| c.get_str(&key).ok().map(str::to_owned));
+        let remote = remote.filter(|r| r != ".").unwrap_or_else(|| "origin".to_owned());
+        let spec = format!("{commit}:refs/heads/{branch}");
+        self.run_ok(&self.root, &["push", "--quiet", &remote, &spec].map(OsStr::new), None)?;
+        let line: String = title.lines().next().unwrap_or("").chars().take(120).collect();
+        let title = if line.trim().is_empty() { branch.to_owned() } else { line };
+        let words = ["pr", "create", "--base", target, "--head", branch, "--title", &title];
+        let command = format!("gh {} --fill", shell_words::join(words));
+        #[expect(clippy::disallowed_methods, reason = "gh belongs to the remote's git")]
+        let mut gh = Command::new("gh");
+        gh.args(words).args(["--body", "Opened by slimductor; every check passed on this tree."]);
+        gh.current_dir(&self.root).stdin(Stdio::null());
+        let Ok(output) = gh.output() else { return Ok((None, command)) };
+        let said = String::from_utf8_lossy(&output.stdout);
+        let url = said.lines().rev().find(|l| l.starts_with("http")).map(str::to_owned);
+        Ok((url.filter(|_| output.status.success()), command))
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Repo {
     root: PathBuf,
     common: PathBuf,
     inner: Mutex<Repository>,
+    /// The user's own configuration, as it was when the run was made.
+    config: Option<PathBuf>,
     /// `git worktree add` and `remove` race with each other; one at a time.
     worktrees: Mutex<()>,
 }
@@ -149,7 +151,8 @@ impl Repo {
         let root = main.or(here).ok_or_else(|| GitError::Bare(common.clone()))?;
         let root = root.canonicalize().unwrap_or(root);
         let common = common.canonicalize().unwrap_or(common);
-        Ok(Repo { root, common, inner: Mutex::new(inner), worktrees: Mutex::new(()) })
+        let (inner, worktrees) = (Mutex::new(inner), Mutex::new(()));
+        Ok(Repo { root, common, inner, config: None, worktrees })
     }
 
     /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
@@ -312,6 +315,15 @@ impl Repo {
         self.repo()
             .graph_descendant_of(oid(commit)?, oid(ancestor)?)
             .map_err(lib("compare two commits"))
+    }
+
+    /// The nearest commit that both hold; `None` where they have nothing in common.
+    pub fn merge_base(&self, one: &Sha, other: &Sha) -> Result<Option<Sha>, GitError> {
+        match self.repo().merge_base(oid(one)?, oid(other)?) {
+            Ok(id) => sha(id).map(Some),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(lib("compare two commits")(e)),
+        }
     }
 
     /// The tree of a commit.

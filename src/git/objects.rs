@@ -41,6 +41,11 @@ impl Repo {
                 old.as_ref().map_or(&[][..], |b| b.content()),
                 new.as_ref().map_or(&[][..], |b| b.content()),
             );
+            let ink = |bytes: &[u8]| -> Vec<u8> {
+                bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect()
+            };
+            let both = kind == ChangeKind::Modified && !binary && old != new;
+            let only_blank = both && ink(old) == ink(new);
             let only_grew = !binary && new.starts_with(old);
             let (added, removed) = if binary {
                 (usize::from(kind != ChangeKind::Deleted), usize::from(kind != ChangeKind::Added))
@@ -57,6 +62,7 @@ impl Repo {
                 added,
                 removed,
                 only_grew,
+                only_blank,
             });
         }
         Ok(out)

@@ -49,6 +49,23 @@ impl Repo {
         Ok(diff.deltas().len() == 0)
     }
 
+    /// Every path of a commit's tree but for those of submodules.
+    pub fn paths_at(&self, commit: &Sha) -> Result<Vec<String>, GitError> {
+        let repo = self.repo();
+        let found = repo.find_commit(super::oid(commit)?).map_err(super::lib("read a commit"))?;
+        let tree = found.tree().map_err(super::lib("read a tree"))?;
+        let mut paths = Vec::new();
+        tree.walk(git2::TreeWalkMode::PreOrder, |dir, entry| {
+            if entry.kind() == Some(git2::ObjectType::Blob) {
+                let name = String::from_utf8_lossy(entry.name_bytes());
+                paths.push(format!("{dir}{name}"));
+            }
+            git2::TreeWalkResult::Ok
+        })
+        .map_err(super::lib("read a tree"))?;
+        Ok(paths)
+    }
+
     /// Whether git ignores `path`, relative to the root.
     pub fn is_ignored(&self, path: &Path) -> bool {
         self.repo().is_path_ignored(path).unwrap_or(false)

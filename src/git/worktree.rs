@@ -14,7 +14,7 @@ use super::{GitError, Repo};
 use crate::types::Sha;
 
 /// The most that is read of a file that a worker may have written.
-const MAX_TEXT: u64 = 64 * 1024;
+const MAX_TEXT: u64 = 64 * 1024 * 1024;
 /// Sections of the repository's configuration that decide what a file's content is; all else stays outside.
 const CONFIG_SECTIONS: [&str; 6] = ["user.", "core.", "filter.", "merge.", "diff.", "extensions."];
 /// What of `core` is about a place and not about content.
@@ -56,20 +56,22 @@ impl Repo {
         }
         let sha = OsStr::new(commit.as_str());
         let fill = ["read-tree", "--reset", "-u"].map(OsStr::new);
-        let mut filled = self.at(worktree, &[&fill[..], &[sha]].concat());
-        if filled.is_err() && !fresh {
+        let filled = self.at(worktree, &[&fill[..], &[sha]].concat());
+        let kept: Vec<String> = keep.iter().map(|k| format!("--exclude={k}")).collect();
+        let mut clean = ["clean", "-ffdxq"].map(OsStr::new).to_vec();
+        clean.extend(kept.iter().map(OsStr::new));
+        let whole = match (filled, fresh) {
+            (filled, true) => filled.map(|_| ()),
+            (filled, false) => filled.and_then(|_| self.at(worktree, &clean)).map(|_| ()),
+        };
+        if whole.is_err() && !fresh {
             // Damaged by whoever used it before: make it anew.
             self.remove_worktree(&worktree.path)?;
             self.register(&worktree.path)?;
             let _ = std::fs::remove_file(&worktree.index);
-            filled = self.at(worktree, &[&fill[..], &[sha]].concat());
-        }
-        filled?;
-        if !fresh {
-            let kept: Vec<String> = keep.iter().map(|k| format!("--exclude={k}")).collect();
-            let mut clean = ["clean", "-ffdxq"].map(OsStr::new).to_vec();
-            clean.extend(kept.iter().map(OsStr::new));
-            self.at(worktree, &clean)?;
+            self.at(worktree, &[&fill[..], &[sha]].concat())?;
+        } else {
+            whole?;
         }
         if let Some(admin) = self.admin_dir(&worktree.path) {
             put(&admin.join("HEAD"), format!("{commit}\n").as_bytes())?;
@@ -162,12 +164,7 @@ impl Repo {
             if !wanted || CONFIG_LEFT_OUT.contains(&name) {
                 return;
             }
-            let Some((section, key)) = name.rsplit_once('.') else { return };
-            let section = match section.split_once('.') {
-                Some((section, sub)) => format!("{section} {}", quoted(sub)),
-                None => section.to_owned(),
-            };
-            text.push_str(&format!("[{section}]\n\t{key} = {}\n", quoted(value)));
+            text.push_str(&config_entry(name, value));
         };
         let _ = entries.for_each(|entry| set(entry));
         text
@@ -232,6 +229,7 @@ impl Repo {
     /// The commit that the worktree's own HEAD stands at, read as text and taken into the repository; `None` where there
     /// is none that holds together.
     pub fn take_head(&self, worktree: &Worktree, base: &Sha) -> Option<Sha> {
+        remove_odd(&worktree.gitdir);
         let head = private_head(&worktree.gitdir)?;
         if !self.has_commit(&head) && self.import(worktree, &head, base).is_err() {
             return None;
@@ -247,6 +245,7 @@ impl Repo {
     /// The tree of what stands in the worktree now: tracked and untracked, not ignored. Nothing of the worktree's is
     /// written, and its own `.git` is not looked at.
     pub fn snapshot(&self, worktree: &Worktree) -> Result<Sha, GitError> {
+        remove_pipes(&worktree.path);
         // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
         let dir = worktree.index.parent().unwrap_or(Path::new("."));
         let copy = tempfile::Builder::new().prefix(".index-").tempdir_in(dir);
@@ -283,7 +282,7 @@ fn private_head(gitdir: &Path) -> Option<Sha> {
     if let Some(sha) = text_of(&gitdir.join(name)).and_then(|t| Sha::parse(t.trim())) {
         return Some(sha);
     }
-    let packed = std::fs::read_to_string(gitdir.join("packed-refs")).ok()?;
+    let packed = text_of(&gitdir.join("packed-refs"))?;
     let line = packed.lines().find(|l| l.split_once(' ').is_some_and(|(_, n)| n == name))?;
     Sha::parse(line.split_once(' ')?.0)
 }
@@ -299,6 +298,48 @@ fn text_of(path: &Path) -> Option<String> {
     Some(text)
 }
 
+/// Removes pipes, sockets and devices below `dir`: they are never committed, and a git that opens one waits for ever.
+fn remove_pipes(dir: &Path) {
+    each(dir, &|path, kind| {
+        if !kind.is_file() && !kind.is_dir() && !kind.is_symlink() {
+            // What cannot be removed is met again by git, which has a time limit.
+            let _ = std::fs::remove_file(path);
+        }
+    });
+}
+
+/// The same in a private git directory, where links have no business either.
+fn remove_odd(dir: &Path) {
+    each(dir, &|path, kind| {
+        if !kind.is_file() && !kind.is_dir() {
+            let _ = std::fs::remove_file(path);
+        }
+    });
+}
+
+fn each(dir: &Path, act: &dyn Fn(&Path, std::fs::FileType)) {
+    let mut todo = vec![dir.to_owned()];
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            act(&entry.path(), kind);
+            if kind.is_dir() {
+                todo.push(entry.path());
+            }
+        }
+    }
+}
+
+/// One setting as a section of its own.
+pub(super) fn config_entry(name: &str, value: &str) -> String {
+    let Some((section, key)) = name.rsplit_once('.') else { return String::new() };
+    let section = match section.split_once('.') {
+        Some((section, sub)) => format!("{section} {}", quoted(sub)),
+        None => section.to_owned(),
+    };
+    format!("[{section}]\n\t{key} = {}\n", quoted(value))
+}
+
 /// A value as git's configuration wants it.
 fn quoted(value: &str) -> String {
     let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -306,7 +347,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// A small file of git's own; derived from what is recorded elsewhere, so it needs no sync.
-fn put(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
+pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     let written =
         std::fs::File::create(path).and_then(|mut f| std::io::Write::write_all(&mut f, bytes));
     written.map_err(trouble(path))

@@ -17,6 +17,11 @@ pub fn merge_target(run: &RunId, target: &str) -> String {
     format!("Merge {target}, which moved during the run\n\nSlimductor-Run: {run}\n")
 }
 
+/// The commit of what an installation changed.
+pub fn install(run: &RunId, packages: &[String]) -> String {
+    format!("Install {}\n\nSlimductor-Run: {run}\n", first_line(&packages.join(", ")))
+}
+
 fn trailers(run: &RunId, task: &TaskId, attempt: Attempt) -> String {
     format!("Slimductor-Run: {run}\nSlimductor-Task: {task}\nSlimductor-Attempt: {attempt}\n")
 }

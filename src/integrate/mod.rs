@@ -3,3 +3,4 @@
 pub mod message;
 pub mod queue;
 pub mod report;
+pub mod search;

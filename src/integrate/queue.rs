@@ -1,4 +1,4 @@
-//! Which verified task goes to the gate next. Pure; one stage at a time.
+//! Which verified task is merged next, behind what is staged already. Pure.
 
 /// A verified task that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Waiting {
     pub priority: i64,
     /// The longest path that begins with it; the longer goes first.
     pub remaining: u64,
+    /// Its points of risk; the fewer go first.
+    pub risk: u64,
     /// When it was verified; the earlier goes first.
     pub since: u64,
 }
@@ -16,7 +18,7 @@ pub struct Waiting {
 /// The front of the queue.
 pub fn front(waiting: impl Iterator<Item = Waiting>) -> Option<usize> {
     let order = |w: &Waiting| {
-        (std::cmp::Reverse(w.priority), std::cmp::Reverse(w.remaining), w.since, w.task)
+        (std::cmp::Reverse(w.priority), std::cmp::Reverse(w.remaining), w.risk, w.since, w.task)
     };
     waiting.min_by_key(order).map(|w| w.task)
 }
@@ -27,7 +29,13 @@ mod tests {
 
     #[test]
     fn priority_beats_length_beats_age() {
-        let w = |task, priority, remaining, since| Waiting { task, priority, remaining, since };
+        let w = |task, priority, remaining, since| Waiting {
+            task,
+            priority,
+            remaining,
+            risk: 0,
+            since,
+        };
         assert_eq!(front([w(0, 0, 9, 1), w(1, 1, 1, 2)].into_iter()), Some(1));
         assert_eq!(front([w(0, 0, 1, 1), w(1, 0, 9, 2)].into_iter()), Some(1));
         assert_eq!(front([w(0, 0, 1, 2), w(1, 0, 1, 1)].into_iter()), Some(1));

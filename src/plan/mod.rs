@@ -84,6 +84,23 @@ pub struct Task {
     pub patch_intents: usize,
     /// How many runtime packages it needs.
     pub runtime_dependencies: usize,
+    /// The packages that it may need, as the plan writes them.
+    pub packages: Vec<String>,
+    /// Points of the sensitive paths that it writes.
+    pub risk: u64,
+    pub contracts: Vec<String>,
+    pub renegotiates: Vec<String>,
+}
+
+/// A contract as the plan pins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedContract {
+    /// Its name.
+    pub name: String,
+    /// Its version, where the plan names one.
+    pub version: Option<String>,
+    /// Where it stands.
+    pub file_path: String,
 }
 
 /// A plan that may be run.
@@ -98,9 +115,12 @@ pub struct Plan {
     /// Who waits for whom.
     pub order: Order,
     /// Commands on every merged tree.
-    pub incremental: Vec<Check>,
-    /// Commands on the staging tip before promotion.
-    pub final_checks: Vec<Check>,
+    /// `None` where nothing is declared.
+    pub incremental: Option<Vec<Check>>,
+    /// Commands on the staging tip before promotion; `None` where nothing is declared.
+    pub final_checks: Option<Vec<Check>>,
+    /// The contracts, as the plan pins them.
+    pub contracts: Vec<PinnedContract>,
     /// For every task the longest path that begins with it.
     pub tails: Vec<u64>,
     index: HashMap<TaskId, usize>,
@@ -137,14 +157,11 @@ impl Plan {
             number += 1;
             keep.contains(&(number - 1))
         });
-        Plan::new(
-            self.request,
-            self.base,
-            self.tasks,
-            Order::new(dependencies),
-            self.incremental,
-            self.final_checks,
-        )
+        let order = Order::new(dependencies);
+        let contracts = self.contracts;
+        let (incremental, last) = (self.incremental, self.final_checks);
+        let plan = Plan::new(self.request, self.base, self.tasks, order, incremental, last);
+        Plan { contracts, ..plan }
     }
 
     pub(crate) fn new(
@@ -152,12 +169,13 @@ impl Plan {
         base: Option<String>,
         tasks: Vec<Task>,
         order: Order,
-        incremental: Vec<Check>,
-        final_checks: Vec<Check>,
+        incremental: Option<Vec<Check>>,
+        final_checks: Option<Vec<Check>>,
     ) -> Plan {
         let index = tasks.iter().enumerate().map(|(n, t)| (t.id.clone(), n)).collect();
         let tails = order.tails(&costs(tasks.iter().map(|t| t.estimate_ms)));
-        Plan { request, base, tasks, order, incremental, final_checks, tails, index }
+        let contracts = Vec::new();
+        Plan { request, base, tasks, order, incremental, final_checks, contracts, tails, index }
     }
 }
 

@@ -159,6 +159,13 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// The points of the sensitive paths that one task writes.
+    pub fn points(&self, task: &Task) -> u64 {
+        task.files_write.iter().filter_map(|p| self.hit(p.as_str())).map(|(_, points)| points).sum()
+    }
+}
+
 /// The risk of `tasks` with `contracts` declared contracts.
 pub fn assess(tasks: &[Task], contracts: usize, rules: &Rules) -> Risk {
     let mut factors = Vec::new();

@@ -30,7 +30,12 @@ fn judge_one(
         change.kind != ChangeKind::Deleted && task.files_append.iter().any(|p| p.matches(path));
     let shown = path.escape_debug();
     let limit = usize::try_from(rules.churn_threshold_lines).unwrap_or(usize::MAX);
-    let (message, help) = if let Some(rule) = forbidden.rule(path) {
+    let (message, help) = if path.contains('\u{fffd}') {
+        (
+            format!("{what} {shown}, whose name is not UTF-8"),
+            "give it a name that every tool can read".to_owned(),
+        )
+    } else if let Some(rule) = forbidden.rule(path) {
         (
             format!("{what} {shown}, which no task may touch ({rule})"),
             "leave it as it was, or change `boundaries` in slimductor.yaml".to_owned(),
@@ -62,6 +67,11 @@ fn judge_one(
             ),
             "say `allow_large_changes: true` if that is right".to_owned(),
         )
+    } else if change.only_blank && rules.formatting_check.judges(path) {
+        (
+            format!("changed only the white space of {shown} (whitespace means nothing there)"),
+            "leave files alone that need no change".to_owned(),
+        )
     } else if change.new_mode == SYMLINK {
         (
             format!("{what} the symbolic link {shown}"),
@@ -76,5 +86,6 @@ fn judge_one(
         subject: Some(path.to_owned()),
         help,
         output: None,
+        package: None,
     })
 }

@@ -1,12 +1,13 @@
 //! What a check's results say about the work, and how its command line is made. Runs nothing.
 
-use super::category;
-use super::length;
-use crate::plan::Check;
-use crate::types::{Category, Ending, Finding, JobReport};
+use std::collections::BTreeMap;
 
-/// The findings of a job of checks: one for each required command that did not pass.
-pub fn judge(checks: &[Check], report: &JobReport) -> Vec<Finding> {
+use super::testmap::{is_test, tests_for};
+use super::{category, length};
+use crate::types::{Category, Ending, Finding, JobReport, StepResult};
+
+/// The findings of a job of checks: one for each required command that did not pass, or that proved nothing.
+pub fn judge(report: &JobReport) -> Vec<Finding> {
     let mut findings = Vec::new();
     if report.ending != Ending::Finished {
         findings.push(Finding {
@@ -15,31 +16,62 @@ pub fn judge(checks: &[Check], report: &JobReport) -> Vec<Finding> {
             subject: None,
             help: "they are run again with the next attempt".to_owned(),
             output: None,
+            package: None,
         });
     }
-    for step in report.steps.iter().filter(|s| s.required && !s.passed()) {
-        let output = step.output.as_deref().unwrap_or("");
-        let limit = checks.iter().find(|c| c.command == step.command).map_or(0, |c| c.timeout_ms);
-        let category = if step.timed_out {
-            Category::Timeout
-        } else {
-            category::of_failure(step.code, output)
-        };
-        let ending =
-            if step.timed_out { format!("no end after {}", length(limit)) } else { step.ending() };
-        findings.push(Finding {
-            category,
-            message: format!("`{}` failed: {ending}", step.command),
-            subject: Some(step.command.clone()),
-            help: category::help(category).to_owned(),
-            output: step.output.clone(),
-        });
-    }
+    findings.extend(report.steps.iter().filter_map(judge_step));
     findings
 }
 
+fn judge_step(step: &StepResult) -> Option<Finding> {
+    let output = step.output.as_deref().unwrap_or("");
+    let (category, message) = if !step.high.is_empty() {
+        let count = step.high.len();
+        let what = format!("`{}` found {count} of high severity: {}", step.command, step.high[0]);
+        (Category::LogicError, what)
+    } else if !step.required {
+        return None;
+    } else if step.passed() {
+        let line = step.no_tests.as_ref()?;
+        (Category::Vacuous, format!("`{}` passed, and ran no test: {line}", step.command))
+    } else {
+        let ending = match step.timed_out {
+            true => format!("no end after {}", length(step.limit_ms)),
+            false => step.ending(),
+        };
+        let category = match (step.timed_out, step.flaky, step.on_contract) {
+            (true, _, _) => Category::Timeout,
+            (_, true, _) => Category::Flaky,
+            (_, _, true) => Category::ContractMismatch,
+            (false, false, false) => category::of_failure(step.code, output),
+        };
+        let again = if step.flaky { ", and passed when it ran again" } else { "" };
+        (category, format!("`{}` failed: {ending}{again}", step.command))
+    };
+    Some(Finding {
+        category,
+        message,
+        subject: Some(step.command.clone()),
+        help: category::help(category).to_owned(),
+        output: step.output.clone(),
+        package: category::missing_package(output)
+            .filter(|_| category == Category::MissingDependency),
+    })
+}
+
+/// How changed files are mapped to the tests that belong to them.
+#[derive(Clone, Default)]
+pub struct TestMap<'a> {
+    /// Patterns of changed files and of their tests, as the configuration gives them.
+    pub patterns: Option<&'a BTreeMap<String, Vec<String>>>,
+    /// What `{modified_tests}` stands for when no test is found.
+    pub fallback: Option<&'a str>,
+    /// The paths of the tree.
+    pub paths: Option<&'a dyn Fn(&str) -> bool>,
+}
+
 /// Puts the changed files into `{modified_files}` and `{modified_tests}`, each quoted for the shell.
-pub fn expand(command: &str, changed: &[String]) -> String {
+pub fn expand(command: &str, changed: &[String], map: &TestMap<'_>) -> String {
     if !command.contains("{modified_") {
         return command.to_owned();
     }
@@ -51,8 +83,17 @@ pub fn expand(command: &str, changed: &[String]) -> String {
         });
         words.collect::<Vec<_>>().join(" ")
     };
-    let (all, tests) =
-        (quoted(changed.iter().collect()), quoted(changed.iter().filter(|p| is_test(p)).collect()));
+    let none = BTreeMap::new();
+    let found: Vec<String> = match map.paths {
+        Some(exists) => tests_for(changed, map.patterns.unwrap_or(&none), exists),
+        None => changed.iter().filter(|p| is_test(p)).cloned().collect(),
+    };
+    let all = quoted(changed.iter().collect());
+    // Written by the project's owner, so it is taken as it stands.
+    let tests = match (found.is_empty(), map.fallback) {
+        (true, Some(fallback)) => fallback.to_owned(),
+        (_, _) => quoted(found.iter().collect()),
+    };
     // One pass: what was put in is never looked at again, whatever a file is called.
     let mut out = String::new();
     let mut rest = command;
@@ -71,19 +112,6 @@ pub fn expand(command: &str, changed: &[String]) -> String {
     out
 }
 
-/// Whether a path looks like a test file of any ecosystem.
-pub fn is_test(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let in_dir = path.split('/').any(|s| matches!(s, "tests" | "test" | "__tests__" | "spec"));
-    let stem = name.split('.').next().unwrap_or(name);
-    in_dir
-        || stem.starts_with("test_")
-        || stem.ends_with("_test")
-        || name.contains(".test.")
-        || name.contains(".spec.")
-        || stem.ends_with("Test")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,17 +120,20 @@ mod tests {
     fn file_names_reach_the_command_as_one_word_each() {
         let changed = vec!["a b.py".to_owned(), "tests/it's.py".to_owned(), "-rf".to_owned()];
         assert_eq!(
-            expand("run {modified_files}", &changed),
+            expand("run {modified_files}", &changed, &TestMap::default()),
             "run 'a b.py' 'tests/it'\\''s.py' './-rf'"
         );
-        assert_eq!(expand("run {modified_tests}", &changed), "run 'tests/it'\\''s.py'");
+        assert_eq!(
+            expand("run {modified_tests}", &changed, &TestMap::default()),
+            "run 'tests/it'\\''s.py'"
+        );
     }
 
     #[test]
     fn a_file_that_is_called_like_a_placeholder_is_a_file() {
         let changed = vec!["{modified_tests}".to_owned(), "tests/$(touch x)".to_owned()];
         assert_eq!(
-            expand("t {modified_files} {modified_x}", &changed),
+            expand("t {modified_files} {modified_x}", &changed, &TestMap::default()),
             "t '{modified_tests}' 'tests/$(touch x)' {modified_x}"
         );
     }

@@ -3,13 +3,24 @@
 pub mod boundary;
 pub mod category;
 pub mod command;
+pub mod conform_python;
+pub mod conform_typescript;
+pub mod contracts;
+pub mod deps;
+pub mod ecosystem;
+pub mod severity;
+pub mod tamper;
+pub mod testmap;
+pub mod vacuity;
+pub mod versions;
 
 use crate::plan::Task;
 use crate::types::{Category, Ending, Finding, JobReport};
 
 /// How a worker's ending counts: `None` when it ended well.
 pub fn judge_worker(task: &Task, report: &JobReport) -> Option<Finding> {
-    let step = report.steps.first();
+    // Those before it prepare its worktree: the first that fails is the last that ran.
+    let step = report.steps.last();
     let (category, message, help) = match (report.ending, step) {
         (Ending::Lost, _) => (
             Category::Crash,
@@ -33,7 +44,7 @@ pub fn judge_worker(task: &Task, report: &JobReport) -> Option<Finding> {
         }
     };
     let output = step.and_then(|s| s.output.clone());
-    Some(Finding { category, message, subject: None, help: help.to_owned(), output })
+    Some(Finding { category, message, subject: None, help: help.to_owned(), output, package: None })
 }
 
 /// The finding for a clean exit without a change, unless the task expects none.
@@ -44,6 +55,7 @@ pub fn judge_no_changes(task: &Task) -> Option<Finding> {
         subject: None,
         help: "say `expects_no_changes: true` if that is right".to_owned(),
         output: None,
+        package: None,
     })
 }
 

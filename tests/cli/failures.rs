@@ -276,10 +276,10 @@ fn a_check_with_paths_does_not_hide_the_same_one_without() {
     let s = Sandbox::new();
     let t = task("a", &[], "a", "echo a > a").replace(
         "verification: [{command: test -s a, type: test}]",
-        "verification: [{command: test -s a}, {command: test -e never, paths: [src/**]}]",
+        "verification: [{command: test -s a}, {command: test ! -e a, paths: [src/**]}]",
     );
     let t = t.replace("    files_write", "    max_attempts: 1\n    files_write");
-    let text = plan(&[t]) + "integration: {incremental: [{command: test -e never}]}\n";
+    let text = plan(&[t]) + "integration: {incremental: [{command: test ! -e a}]}\n";
     s.run_plan(&text, &[]).exits(5);
     assert_eq!(s.states()["a"].1, "logic_error");
 }

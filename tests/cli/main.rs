@@ -8,6 +8,7 @@
     reason = "a test that fails may say so by a panic, and does what users do"
 )]
 
+mod adversary;
 mod contracts;
 mod crash;
 mod decisions;

@@ -13,7 +13,7 @@ use crate::plan::diagnostic::{Code, Label, Problem, shown};
 use crate::plan::place::Path;
 use crate::plan::schema::{Defaults, Document};
 use crate::plan::wave::Order;
-use crate::plan::{Analysis, ConflictReport, Facts, Plan, Task, costs, risk};
+use crate::plan::{Analysis, ConflictReport, Facts, PinnedContract, Plan, Task, costs, risk};
 use crate::types::TaskId;
 
 use conflicts::Claims;
@@ -103,6 +103,14 @@ impl<'a> Checker<'a> {
         for (n, (spec, id)) in document.tasks.iter().zip(&ids).enumerate() {
             tasks.push(self.task(n, spec, id));
         }
+        for contract in &document.contracts {
+            for consumer in &contract.consumers {
+                let found = tasks.iter_mut().find(|t| t.id.as_str() == consumer.as_str());
+                if let Some(task) = found.filter(|t| !t.contracts.contains(&contract.name)) {
+                    task.contracts.push(contract.name.clone());
+                }
+            }
+        }
         let cost = costs(tasks.iter().map(|t| t.estimate_ms));
         self.estimates(&tasks);
         let conflicts = self.conflicts(&found, &order, &cost, &ids, &paths);
@@ -124,8 +132,11 @@ impl<'a> Checker<'a> {
         let critical_path = order.critical_path(&cost).iter().map(name).collect();
         let rules = self.config.risk_rules(2 * tasks.len());
         let risk = risk::assess(&tasks, document.contracts.len(), &rules);
+        for task in &mut tasks {
+            task.risk = rules.points(task);
+        }
         let (incremental, final_checks) = self.integration();
-        let plan = Plan::new(
+        let mut plan = Plan::new(
             document.request.clone().unwrap_or_default(),
             document.base.clone(),
             tasks,
@@ -133,6 +144,12 @@ impl<'a> Checker<'a> {
             incremental,
             final_checks,
         );
+        let pinned = document.contracts.iter().map(|c| PinnedContract {
+            name: c.name.clone(),
+            version: c.version.clone(),
+            file_path: c.file_path.clone(),
+        });
+        plan.contracts = pinned.collect();
         // A stand-in for an id that is wrong is no name that anybody knows.
         for problem in &mut self.problems {
             problem.task = problem.task.take().filter(|id| self.index.contains_key(id.as_str()));

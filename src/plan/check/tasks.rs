@@ -205,6 +205,10 @@ impl Checker<'_> {
             env,
             patch_intents: intents,
             runtime_dependencies: deps.map_or(0, |d| d.runtime.len()),
+            packages: deps.map_or_else(Vec::new, |d| [&d.runtime[..], &d.dev].concat()),
+            risk: 0,
+            contracts: own_or(&spec.contracts, &defaults.contracts),
+            renegotiates: own_or(&spec.renegotiates, &defaults.renegotiates),
         }
     }
 
@@ -364,7 +368,7 @@ impl Checker<'_> {
     }
 
     /// The commands on the merged result: the plan's, else the configuration's.
-    pub(super) fn integration(&mut self) -> (Vec<Check>, Vec<Check>) {
+    pub(super) fn integration(&mut self) -> (Option<Vec<Check>>, Option<Vec<Check>>) {
         let plan = self.document.integration.clone().unwrap_or_default();
         let set = &self.config.integration;
         let lists = [
@@ -385,10 +389,15 @@ impl Checker<'_> {
                     .help("name a required command that fails when the result is wrong, or leave the list out"),
                 );
             }
-            self.checks(&own.or(configured).unwrap_or_default(), &path, report)
+            own.or(configured).map(|list| self.checks(&list, &path, report))
         });
         (incremental, final_)
     }
+}
+
+/// A task's own list, or the defaults' where it has none.
+fn own_or(own: &[String], inherited: &[String]) -> Vec<String> {
+    if own.is_empty() { inherited.to_vec() } else { own.to_vec() }
 }
 
 fn nul(path: Path) -> Problem {

@@ -138,6 +138,18 @@ pub enum Command {
     Plain(String),
 }
 
+impl Command {
+    /// The command, and its limit in milliseconds.
+    pub fn parts(&self) -> (&str, u64) {
+        match self {
+            Command::Timed { command, timeout } => {
+                (command, timeout.map_or(crate::plan::DEFAULT_CHECK_TIMEOUT_MS, |l| l.millis))
+            }
+            Command::Plain(command) => (command, crate::plan::DEFAULT_CHECK_TIMEOUT_MS),
+        }
+    }
+}
+
 /// Points and thresholds of the risk score.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -187,6 +199,30 @@ pub struct FormattingCheck {
     pub check: Option<Vec<String>>,
     /// Never judged.
     pub ignore: Option<Vec<String>>,
+}
+
+/// Extensions of files in which white space means nothing.
+const BLANK_MEANS_NOTHING: [&str; 22] = [
+    ".js", ".ts", ".jsx", ".tsx", ".json", ".md", ".rst", ".css", ".scss", ".less", ".html",
+    ".xml", ".java", ".kt", ".go", ".rs", ".c", ".cpp", ".h", ".cs", ".rb", ".php",
+];
+
+impl FormattingCheck {
+    /// Whether a change of white space alone is a violation in this file.
+    pub fn judges(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let has = |rule: &str| match rule.starts_with('.') {
+            true => name.to_ascii_lowercase().ends_with(&rule.to_ascii_lowercase()),
+            false => name == rule,
+        };
+        if self.ignore.iter().flatten().any(|rule| has(rule)) {
+            return false;
+        }
+        match &self.check {
+            Some(own) => own.iter().any(|rule| has(rule)),
+            None => BLANK_MEANS_NOTHING.iter().any(|rule| has(rule)),
+        }
+    }
 }
 
 /// Lockfiles by name: only the engine may change them.

@@ -138,15 +138,15 @@ fn gate(out: &mut String, plan: &Plan) {
             row(&format!("{}: in its worktree and on the merged tree", task.id), check);
         }
     }
-    for check in &plan.incremental {
+    for check in plan.incremental.iter().flatten() {
         row("after each merge", check);
     }
-    for check in &plan.final_checks {
+    for check in plan.final_checks.iter().flatten() {
         row("at the end, before the target moves", check);
     }
-    if plan.final_checks.is_empty() {
+    if plan.final_checks.is_none() {
         out.push_str(
-            "\nThe plan declares nothing for the end: then the verification of everything that landed runs again.\n",
+            "\nThe plan declares nothing for the end: then the verification of everything that landed runs again, with the suites that the project has of its own.\n",
         );
     }
 }
