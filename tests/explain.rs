@@ -34,7 +34,12 @@ fn facts(files: &BTreeMap<String, String>, document: &Document) -> Facts {
     let found = |c: &slimductor::plan::schema::ContractSpec| {
         (c.file_path.clone(), files.get(&c.file_path).cloned())
     };
-    Facts { contracts: document.contracts.iter().map(found).collect(), ..Facts::default() }
+    let hot = files.iter().map(|(path, text)| (path.clone(), Some(text.clone())));
+    Facts {
+        contracts: document.contracts.iter().map(found).collect(),
+        hot_files: hot.collect(),
+        ..Facts::default()
+    }
 }
 
 #[test]

@@ -63,6 +63,18 @@ impl Surroundings<'_> {
         for contract in &document.contracts {
             self.contract(contract.file_path.as_str(), &inside, &mut facts);
         }
+        let inherited = document.defaults.iter().flat_map(|d| &d.patch_intents);
+        for intent in document.tasks.iter().flat_map(|t| &t.patch_intents).chain(inherited) {
+            if facts.hot_files.contains_key(&intent.file) {
+                continue;
+            }
+            let plain = Pattern::parse(&intent.file, true).is_ok();
+            let real = self.root.join(&intent.file).canonicalize().ok();
+            let real = real.filter(|r| plain && r.starts_with(&inside));
+            let bytes = real.and_then(|r| read_regular(&r, MAX_CONTRACT).ok());
+            let text = bytes.and_then(|b| String::from_utf8(b).ok());
+            facts.hot_files.insert(intent.file.clone(), text);
+        }
         self.uncommitted(document, &mut facts);
         facts
     }

@@ -6,7 +6,7 @@ use super::command::{Effect, Product};
 use super::event::GateOn;
 use super::shared::{EffectError, Shared, commit_worktree};
 use super::state::{GateRun, RunState, Stage};
-use super::{evidence, install, job};
+use super::{evidence, hot, install, job};
 use crate::git::{Merge, Swap};
 use crate::integrate::message;
 use crate::store;
@@ -161,6 +161,7 @@ pub(super) fn collect(
         return Err(EffectError::State("the attempt has no slot"));
     };
     let text = message::work(&state.header.run_id, &spec.id, attempt, &spec.description);
+    hot::hide(shared, spec, base, &places.slot(slot))?;
     let at = run.worker_ended_at.unwrap_or(state.at);
     let head = commit_worktree(
         repo,
@@ -173,6 +174,7 @@ pub(super) fn collect(
     let changes = repo.diff(base, &head)?;
     let mut found = evidence::tampering(shared, state, spec, &changes);
     found.extend(evidence::contracts(shared, state, spec, &head)?);
+    found.extend(hot::judge(shared, spec, &head)?);
     found.extend(evidence::said(&places.worktree_of(slot).path));
     Ok(Product::Collected { head, changes, found })
 }
@@ -198,5 +200,6 @@ fn merged(
     let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
     let head = run.head.as_ref().ok_or(EffectError::State("the task has no work"))?;
     let text = message::merge(&state.header.run_id, &spec.id, run.attempt, &spec.description);
-    Ok(Product::Merged(shared.repo.merge(onto, head, &text, at)?))
+    let merge = shared.repo.merge(onto, head, &text, at)?;
+    Ok(Product::Merged(hot::with_intents(shared, spec, merge)?))
 }

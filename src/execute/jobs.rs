@@ -6,7 +6,7 @@ use super::event::GateOn;
 use super::job::{Spec, StepSpec};
 use super::shared::{EffectError, Shared};
 use super::state::RunState;
-use super::{install, review, suites};
+use super::{hot, install, review, suites};
 use crate::store::{self, Mode};
 use crate::types::{JobId, Sha};
 
@@ -66,6 +66,7 @@ pub(super) fn make_job(
                 &worktree.path,
             )?);
             generate(&made)?;
+            hot::show(shared, spec, head, &worktree.path)?;
             Ok((made, format!("check-{}", spec.id)))
         }
         Effect::CheckGate { gate: number } => {

@@ -12,6 +12,7 @@ mod evidence;
 pub mod fence;
 mod gate;
 pub mod gate_state;
+mod hot;
 mod hub;
 mod install;
 pub mod job;

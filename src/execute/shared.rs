@@ -8,6 +8,7 @@ use super::job;
 use super::worktree::Places;
 use crate::git::{GitError, Repo, Worktree};
 use crate::plan::config::Config;
+use crate::plan::intent::Adapter;
 use crate::store::StoreError;
 use crate::types::Sha;
 
@@ -23,6 +24,8 @@ pub struct Shared {
     pub around: Surroundings,
     /// The configuration that the run was made with.
     pub config: Config,
+    /// What writes patch intents into files.
+    pub adapters: Vec<Adapter>,
     /// What stays in a worktree when it is used again.
     pub keep: Vec<String>,
     /// Who waits for which directory.

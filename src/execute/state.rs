@@ -237,6 +237,7 @@ impl RunState {
                     unsaved: run.unsaved,
                     installed: std::mem::take(&mut run.installed),
                     flaky: run.flaky,
+                    merged: run.merged.take(),
                     started_at: Some(at),
                     base_landed,
                     environment,

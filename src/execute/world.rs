@@ -23,6 +23,7 @@ use super::state::RunState;
 use super::watch::run_job_effect;
 use super::worktree::Places;
 use crate::git::Repo;
+use crate::plan::check::intents::adapters;
 use crate::plan::config::Config;
 use crate::store::{self, Mode, StoreError};
 use crate::types::{Attempt, Millis, TaskId};
@@ -92,6 +93,7 @@ impl RealWorld {
             places,
             backend,
             around,
+            adapters: adapters(&config),
             keep: config.worktree.keep.clone(),
             config,
             hub,

@@ -101,6 +101,29 @@ impl Repo {
         Ok(Merge::Clean { commit: sha(commit)?, tree: sha(tree_id)? })
     }
 
+    /// The commit with these files, which it has, replaced by other texts: same parents, words and time.
+    pub fn amend_files(&self, commit: &Sha, files: &[(String, String)]) -> Result<Merge, GitError> {
+        let repo = self.repo();
+        let found = repo.find_commit(oid(commit)?).map_err(lib("read a commit"))?;
+        let mut update = git2::build::TreeUpdateBuilder::new();
+        let old = found.tree().map_err(lib("read a tree"))?;
+        for (path, text) in files {
+            let blob = repo.blob(text.as_bytes()).map_err(lib("write a file"))?;
+            let entry = old.get_path(std::path::Path::new(path)).map_err(lib("read a tree"))?;
+            let executable = entry.filemode() == 0o100_755;
+            let mode = match executable {
+                true => git2::FileMode::BlobExecutable,
+                false => git2::FileMode::Blob,
+            };
+            update.upsert(path.as_str(), blob, mode);
+        }
+        let tree_id = update.create_updated(&repo, &old).map_err(lib("write a tree"))?;
+        let tree = repo.find_tree(tree_id).map_err(lib("read a tree"))?;
+        let id = found.amend(None, None, None, None, None, Some(&tree));
+        let commit = sha(id.map_err(lib("write a commit"))?)?;
+        Ok(Merge::Clean { commit, tree: sha(tree_id)? })
+    }
+
     /// Commits `tree` on `parent`.
     pub fn commit_tree(
         &self,

@@ -67,6 +67,8 @@ codes! {
     SingleWaveSerial = "single_wave_serial",
     BroadGlob = "broad_glob",
     UnusedContract = "unused_contract",
+    IntentRefused = "intent_refused",
+    NoAdapter = "no_adapter",
 }
 
 impl Code {

@@ -10,6 +10,7 @@ pub mod contract;
 pub mod diagnostic;
 pub mod environment;
 pub mod fix;
+pub mod intent;
 pub mod pattern;
 pub mod place;
 pub mod render;
@@ -90,6 +91,17 @@ pub struct Task {
     pub risk: u64,
     pub contracts: Vec<String>,
     pub renegotiates: Vec<String>,
+    /// What the engine writes into files that several tasks share.
+    pub edits: Vec<HotEdit>,
+}
+
+/// A structured edit that the engine makes when the task is merged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HotEdit {
+    /// The file.
+    pub file: String,
+    /// What is asked for.
+    pub intent: intent::Intent,
 }
 
 /// A contract as the plan pins it.
@@ -130,6 +142,14 @@ impl Plan {
     /// The place of `id` in `tasks`.
     pub fn index_of(&self, id: &TaskId) -> Option<usize> {
         self.index.get(id).copied()
+    }
+
+    /// The plan whose tasks have these edits, in the order of its tasks.
+    fn with_edits(mut self, edits: Vec<Vec<HotEdit>>) -> Plan {
+        for (task, edits) in self.tasks.iter_mut().zip(edits) {
+            task.edits = edits;
+        }
+        self
     }
 
     /// The plan with only the tasks in `wanted` and what they depend on.
@@ -211,6 +231,8 @@ pub struct Facts {
     pub uncommitted: BTreeSet<String>,
     /// What the last `plan` found in the contracts' files.
     pub pins: BTreeMap<String, contract::Pin>,
+    /// The text of every file that has patch intents; `None` when it is absent or no text.
+    pub hot_files: BTreeMap<String, Option<String>>,
     /// Whether the file system does not tell `A` from `a`.
     pub case_insensitive: bool,
     /// Whether a run is to start from this: then what is not committed is an error.

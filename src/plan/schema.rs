@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::intent::Action;
 use super::yaml::{Id, Length};
 
 /// tasks.yaml as a whole.
@@ -195,22 +196,10 @@ pub struct PatchIntent {
     /// The file.
     pub file: String,
     /// What is to be done to it.
-    pub action: IntentAction,
+    pub action: Action,
     /// The particulars; which ones depends on the action.
     #[serde(default)]
     pub intent: BTreeMap<String, IntentValue>,
-}
-
-/// What an intent does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the words are the documentation")]
-pub enum IntentAction {
-    AddRouter,
-    AddMiddleware,
-    AddDependency,
-    AddConfig,
-    AppendLine,
 }
 
 /// One particular of an intent.

@@ -49,7 +49,8 @@ pub fn judge_worker(task: &Task, report: &JobReport) -> Option<Finding> {
 
 /// The finding for a clean exit without a change, unless the task expects none.
 pub fn judge_no_changes(task: &Task) -> Option<Finding> {
-    (!task.expects_no_changes).then(|| Finding {
+    // What the engine edits for a task may be all that there is to do.
+    (!task.expects_no_changes && task.edits.is_empty()).then(|| Finding {
         category: Category::NoChanges,
         message: "the worker ended well and changed nothing".to_owned(),
         subject: None,

@@ -7,9 +7,10 @@ use super::tasks::Paths;
 use crate::plan::Facts;
 use crate::plan::conflict::{self, Claim, Role, Side};
 use crate::plan::diagnostic::{Code, Label, Problem, shown};
+use crate::plan::intent::Action;
 use crate::plan::pattern::Pattern;
 use crate::plan::place::Path;
-use crate::plan::schema::{Document, IntentAction, IntentValue, PatchIntent};
+use crate::plan::schema::{Document, IntentValue, PatchIntent};
 use crate::types::TaskId;
 
 /// Everything that the tasks of a plan claim.
@@ -176,11 +177,14 @@ impl Checker<'_> {
 /// The resource that an intent stands for.
 fn implied_resource(intent: &PatchIntent) -> Option<String> {
     let (prefix, key) = match intent.action {
-        IntentAction::AddRouter => ("route", "prefix"),
-        IntentAction::AddDependency => ("di", "function_name"),
-        IntentAction::AddConfig => ("config", "key"),
-        IntentAction::AddMiddleware => ("middleware", "middleware_class"),
-        IntentAction::AppendLine => return None,
+        Action::AddRouter => ("route", "prefix"),
+        Action::AddDependency => ("di", "function_name"),
+        Action::AddConfig => ("config", "key"),
+        Action::AddMiddleware if intent.intent.contains_key("middleware_name") => {
+            ("middleware", "middleware_name")
+        }
+        Action::AddMiddleware => ("middleware", "middleware_class"),
+        Action::AppendLine => return None,
     };
     match intent.intent.get(key) {
         Some(IntentValue::Text(value)) => Some(format!("{prefix}:{value}")),

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod contracts;
+pub(crate) mod intents;
 mod suggest;
 mod tasks;
 
@@ -22,14 +23,19 @@ use tasks::Paths;
 
 /// Checks `document` against `facts` and `config`; every problem is found, not the first.
 pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {
-    let (mut analysis, plan) = Checker::new(document, facts, config).run();
+    let lowered = intents::lower(document, facts, config);
+    let (mut analysis, plan) = Checker::new(&lowered.document, facts, config).run();
+    let plan = plan.with_edits(lowered.edits);
+    analysis.problems.extend(lowered.problems);
     analysis.plan = analysis.valid().then_some(plan);
     analysis
 }
 
 /// The plan that `document` says, whether it is valid or not: for a run that was checked when it was made.
 pub fn resolve(document: &Document, facts: &Facts, config: &Config) -> Plan {
-    Checker::new(document, facts, config).run().1
+    let lowered = intents::lower(document, facts, config);
+    let plan = Checker::new(&lowered.document, facts, config).run().1;
+    plan.with_edits(lowered.edits)
 }
 
 /// The order of a plan's tasks, what each costs, and what finds the conflicts in any order.

@@ -207,6 +207,7 @@ impl Checker<'_> {
             runtime_dependencies: deps.map_or(0, |d| d.runtime.len()),
             packages: deps.map_or_else(Vec::new, |d| [&d.runtime[..], &d.dev].concat()),
             risk: 0,
+            edits: Vec::new(),
             contracts: own_or(&spec.contracts, &defaults.contracts),
             renegotiates: own_or(&spec.renegotiates, &defaults.renegotiates),
         }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::diagnostic::{Code, Label, Problem, Span, bad_path};
+use super::intent::{self, Adapter};
 use super::pattern::Pattern;
 use super::place::Path;
 use super::risk::{self, Rules};
@@ -33,6 +34,8 @@ pub struct Config {
     pub orchestration: Orchestration,
     /// Agents of one's own, by name.
     pub agents: BTreeMap<String, AgentSpec>,
+    /// How patch intents are written into files of frameworks that are not built in.
+    pub adapters: Vec<Adapter>,
     /// Where and with what environment workers run.
     pub workers: Workers,
     /// What a worktree gets beyond what is committed.
@@ -268,6 +271,18 @@ impl Config {
                     )
                     .on(Path::of("workers").key("env_pass").index(n), "this name")
                     .help("give names alone; their values come from the environment"),
+                );
+            }
+        }
+        for (n, adapter) in self.adapters.iter().enumerate() {
+            if let Err(why) = intent::validate(adapter) {
+                out.push(
+                    Problem::error(
+                        Code::BadPattern,
+                        format!("the adapter `{}`: {why}", adapter.name),
+                    )
+                    .on(Path::of("adapters").index(n), "this adapter")
+                    .help("compare it with the example in docs/adapters.md"),
                 );
             }
         }

@@ -1,0 +1,6 @@
+from fastapi import FastAPI
+
+
+class Server:
+    def __init__(self):
+        self.app = FastAPI()

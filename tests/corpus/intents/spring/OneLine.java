@@ -1,0 +1,6 @@
+package com.example;
+
+import org.springframework.context.annotation.Configuration;
+
+@Configuration
+class OneLine {}
