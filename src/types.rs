@@ -353,6 +353,11 @@ impl JobReport {
         self.steps.iter().find(|s| s.required && !s.passed())
     }
 
+    /// How long its commands ran, one after the other, ms.
+    pub fn length_ms(&self) -> u64 {
+        self.steps.iter().map(|s| s.duration_ms).sum()
+    }
+
     /// Whether the job ran to its end and every required command passed.
     pub fn passed(&self) -> bool {
         self.ending == Ending::Finished && self.first_failure().is_none()

@@ -533,7 +533,7 @@ fn first_record(script: &Script) -> Record {
         plan_sha256: String::new(),
         target: "main".to_owned(),
         base,
-        settings: script.settings.clone(),
+        settings: Box::new(script.settings.clone()),
         approval: Approval { score: 0, level: "auto".to_owned(), by: "auto".to_owned() },
     };
     Record { v: 1, seq: 1, at: jiff::Timestamp::UNIX_EPOCH, event }
@@ -619,6 +619,7 @@ fn ending(disk: &Disk, state: &RunState) -> String {
     )
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others must not land")]
 fn assert_sound(script: &Script, disk: &Disk, state: &RunState, what: &str) {
     let target = &disk.commits[disk.target.as_ref().unwrap()];
     for (task, run) in state.tasks.iter().enumerate() {
@@ -679,6 +680,7 @@ fn assert_sound(script: &Script, disk: &Disk, state: &RunState, what: &str) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one event is looked for")]
 fn fixed(disk: &Disk, state: &RunState, task: usize) -> bool {
     let id = &state.plan.tasks[task].id;
     disk.journal.iter().any(|r| match &r.event {

@@ -16,7 +16,7 @@ use crate::store;
 #[derive(Debug, Args)]
 pub struct AbortArgs {
     /// The run; the newest that has not ended unless given.
-    run: Option<String>,
+    pub(super) run: Option<String>,
 }
 
 /// The command.

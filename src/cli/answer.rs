@@ -1,15 +1,19 @@
-//! `slimductor retry` and `slimductor skip`: what a person decides about a task. Drops a file that the coordinator
-//! takes, the one that runs or the next.
+//! `slimductor answer`, `approve`, `retry` and `skip`: what a person decides. Drops a file that the coordinator takes,
+//! the one that runs or the next.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Context;
+use super::abort::{self, AbortArgs};
 use super::exit::{Exit, Failure};
 use super::logs::find_task;
+use crate::execute;
 use crate::execute::event::Choice;
 use crate::execute::reports;
 use crate::execute::state::Step;
+use crate::execute::worktree::Places;
 use crate::execute::world::AnswerFile;
+use crate::git::Repo;
 use crate::store;
 
 /// Decide about a task.
@@ -20,6 +24,103 @@ pub struct AnswerArgs {
     /// The run; the newest unless given.
     #[arg(long)]
     run: Option<String>,
+}
+
+/// Decide about a question that a run asks.
+#[derive(Debug, Args)]
+pub struct DecideArgs {
+    /// What it is about: a task's id, or `run` for the whole.
+    id: String,
+    /// What is decided.
+    #[arg(value_enum)]
+    choice: Decision,
+    /// The run; the newest unless given.
+    #[arg(long)]
+    run: Option<String>,
+}
+
+/// What may be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Decision {
+    /// Judge what was put right in the task's kept worktree.
+    Fix,
+    /// Try the task again, with fresh attempts.
+    Retry,
+    /// Go on without the task, and without what needs it.
+    Skip,
+    /// Install what the task waits for; with `run`, what all of them wait for.
+    Approve,
+    /// End the run.
+    Abort,
+}
+
+/// Let packages be installed.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The tasks whose packages; all of them unless given.
+    tasks: Vec<String>,
+    /// The run; the newest unless given.
+    #[arg(long)]
+    run: Option<String>,
+}
+
+/// `answer`.
+pub fn decide(context: &mut Context, args: &DecideArgs) -> Result<Exit, Failure> {
+    let about = |task: &str| AnswerArgs { task: task.to_owned(), run: args.run.clone() };
+    match (args.id.as_str(), args.choice) {
+        ("run", Decision::Abort) => abort::abort(context, &AbortArgs { run: args.run.clone() }),
+        ("run", Decision::Approve) => approve_all(context, args.run.as_deref()),
+        ("run", _) => Err(Failure::new(Exit::Usage, "that is decided about a task: name it")
+            .hint("`slimductor answer TASK fix|retry|skip|approve`, `answer run approve|abort`")),
+        (_, Decision::Abort) => Err(Failure::new(Exit::Usage, "a task is not aborted: skip it")
+            .hint("`slimductor abort` ends the whole run")),
+        (task, Decision::Fix) => answer(context, &about(task), Choice::Fix),
+        (task, Decision::Retry) => answer(context, &about(task), Choice::Retry),
+        (task, Decision::Skip) => answer(context, &about(task), Choice::Skip),
+        (task, Decision::Approve) => answer(context, &about(task), Choice::Approve),
+    }
+}
+
+/// `approve`.
+pub fn approve(context: &mut Context, args: &ApproveArgs) -> Result<Exit, Failure> {
+    if args.tasks.is_empty() {
+        return approve_all(context, args.run.as_deref());
+    }
+    // All names are looked at before the first is answered.
+    for task in &args.tasks {
+        find_task(context, args.run.as_deref(), task)?;
+    }
+    for task in &args.tasks {
+        let about = AnswerArgs { task: task.clone(), run: args.run.clone() };
+        answer(context, &about, Choice::Approve)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn approve_all(context: &mut Context, run: Option<&str>) -> Result<Exit, Failure> {
+    let repo = Repo::discover(&context.dir)?;
+    let id = execute::run::find(repo.root(), run)?;
+    let state = execute::run::read(repo.root(), &id)?;
+    let places = Places { root: repo.root().to_owned(), run: id };
+    let packages: Vec<String> = state.requests(false).into_iter().map(|(_, p)| p).collect();
+    let asked = state.tasks.iter().any(|t| t.step == Step::Blocked);
+    if state.outcome.is_some() || !asked {
+        let message = format!("run {} asks for nothing to be installed", places.run);
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let choice = Choice::Approve;
+    reports::leave_answer(&places, &AnswerFile { choice, task: None, attempt: None })?;
+    let live = store::is_locked(&places.lock());
+    if context.output.manner.json {
+        let value = serde_json::json!({"choice": "approve", "packages": packages, "live": live});
+        context.output.json(&value, false);
+        return Ok(Exit::Done);
+    }
+    let next = if live { "the coordinator" } else { "`slimductor resume`" };
+    let what =
+        if packages.is_empty() { "what they ask for".to_owned() } else { packages.join(", ") };
+    context.output.result(&format!("approved {what}: {next} takes it up"));
+    Ok(Exit::Done)
 }
 
 /// `retry`.

@@ -3,6 +3,7 @@
 mod abort;
 mod answer;
 mod attach;
+mod choose;
 mod contract;
 mod demo;
 mod doctor;
@@ -18,6 +19,8 @@ mod pins;
 mod plan;
 mod plan_report;
 mod progress;
+mod replan;
+mod report;
 mod resume;
 mod run;
 mod schema;
@@ -87,6 +90,14 @@ enum Verb {
     Logs(logs::LogsArgs),
     /// Open a worker's tmux session in this terminal.
     Attach(attach::AttachArgs),
+    /// Decide about what a run asks: fix, retry, skip, approve or abort.
+    Answer(answer::DecideArgs),
+    /// Let the packages that blocked tasks wait for be installed.
+    Approve(answer::ApproveArgs),
+    /// Go on with another plan, on top of what landed.
+    Replan(replan::ReplanArgs),
+    /// Tell what a run did, or waits for, as Markdown, JSON or JUnit.
+    Report(report::ReportArgs),
     /// Try a failed or skipped task again.
     Retry(answer::AnswerArgs),
     /// Go on without a task, and without what needs it.
@@ -189,6 +200,10 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Status(args) => status::status(context, &args),
         Verb::Logs(args) => logs::logs(context, &args),
         Verb::Attach(args) => attach::attach(context, &args),
+        Verb::Answer(args) => answer::decide(context, &args),
+        Verb::Approve(args) => answer::approve(context, &args),
+        Verb::Replan(args) => replan::replan(context, &args),
+        Verb::Report(args) => report::report(context, &args),
         Verb::Retry(args) => answer::retry(context, &args),
         Verb::Skip(args) => answer::skip(context, &args),
         Verb::Abort(args) => abort::abort(context, &args),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::output::Output;
-use crate::execute::event::{Choice, Event, GateOn, Outcome, Record, Verdict};
+use crate::execute::event::{Choice, Event, Feedback, GateOn, Outcome, Record, Verdict};
 use crate::execute::projection;
 use crate::execute::state::{RunState, Step};
 use crate::types::{Finding, JobReport, StepResult, TaskId};
@@ -106,7 +106,9 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
         }
         Event::InstallStarted { packages, .. } => format!("install  {}", packages.join(", ")),
         Event::InstallEnded { findings, .. } if !findings.is_empty() => {
-            format!("REFUSED  the installation: {}", findings[0].message)
+            let output = findings[0].output.as_deref().unwrap_or("");
+            let last = output.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("");
+            format!("REFUSED  the installation: {} ({})", findings[0].message, one_line(last))
         }
         Event::Installed { environment, .. } => {
             format!("install  done; the environment is {}", short(environment))
@@ -114,11 +116,12 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
         Event::ReviewStarted { iteration, .. } => format!("review   number {iteration}"),
         Event::ReviewEnded { verdict, .. } => match verdict {
             Verdict::Accept { comment } => {
-                format!("review   accepted {comment}").trim_end().to_owned()
+                format!("review   accepted: {comment}").trim_end_matches(": ").to_owned()
             }
             Verdict::Iterate { feedback } => {
-                let names: Vec<&str> = feedback.iter().map(|f| f.task.as_str()).collect();
-                format!("review   sent back: {}", names.join(", "))
+                let said = |f: &Feedback| format!("{} ({})", f.task, one_line(&f.message));
+                let said: Vec<String> = feedback.iter().map(said).collect();
+                format!("review   sent back: {}", said.join(", "))
             }
             Verdict::Unreadable { why } => format!("review   cannot be used: {why}"),
         },
@@ -132,6 +135,9 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
             format!("moved    {} went on to {} meanwhile", state.header.target, to.short())
         }
         Event::EffectFailed { what, error, .. } => format!("REFUSED  {what}: {error}"),
+        Event::Answered { id, choice: Choice::Approve, .. } if id.starts_with("configuration-") => {
+            "answer   approved by dependencies in slimductor.yaml".to_owned()
+        }
         Event::Answered { choice, task, .. } => {
             let word = match choice {
                 Choice::Retry => "retry",
@@ -189,6 +195,12 @@ fn verdict(report: &JobReport, green: bool) -> String {
     let s = if run == 1 { "" } else { "s" };
     let colour = if green { "green" } else { "RED" };
     format!("gate     {colour} after {run} command{s}{}", soft.concat())
+}
+
+/// The beginning of what somebody said, on one line.
+fn one_line(text: &str) -> String {
+    let text = crate::execute::job::plain(text);
+    text.lines().next().unwrap_or("").chars().take(100).collect()
 }
 
 fn short(hash: &str) -> &str {

@@ -5,22 +5,18 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Context;
+use super::choose;
 use super::exit::{Exit, Failure};
 use super::gather::{Purpose, gather};
 use super::plan::show_problems;
-use super::plan_report::risk_text;
 use super::progress;
-use crate::execute::backend::tmux::TmuxServer;
-use crate::execute::event::{Approval, Outcome, Settings};
-use crate::execute::fence::{self, Mode};
-use crate::execute::projection;
+use crate::execute::event::{Outcome, Settings};
 use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, NewRun};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
+use crate::execute::{preflight, projection};
 use crate::git::Repo;
-use crate::plan::config::{BackendChoice, Config, Fence, OnDiverged, Promote};
-use crate::plan::risk::{Level, Risk};
-use crate::plan::{Plan, Work};
+use crate::plan::config::{OnDiverged, Promote};
 use crate::store::Lock;
 use crate::types::{RunId, Sha, TaskId};
 
@@ -40,7 +36,7 @@ pub struct RunArgs {
     agent: Option<String>,
     /// Approve the plan's risk, whatever its level.
     #[arg(long)]
-    approve: bool,
+    pub(super) approve: bool,
     /// Only these tasks, and what they depend on.
     #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
@@ -122,8 +118,43 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit, Failure> {
     finish(context, &state)
 }
 
+/// What a run goes on from, when it is not the target itself.
+pub struct From {
+    /// The branch that it goes to.
+    pub target: String,
+    /// Where that stands, as the run before knew it.
+    pub target_at: Sha,
+    /// What landed so far.
+    pub base: Sha,
+    /// Which tasks that was.
+    pub landed: Vec<TaskId>,
+}
+
+impl RunArgs {
+    /// Refuses a plan that could not be run, before anything is given up for it.
+    pub fn check(&self, context: &mut Context) -> Result<(), Failure> {
+        let gathered = gather(context, self.file.as_deref(), Purpose::Run)?;
+        if gathered.analysis.plan.is_some() {
+            return Ok(());
+        }
+        show_problems(context, &gathered);
+        let file = gathered.file.display();
+        Err(Failure::new(Exit::Invalid, format!("the plan {file} is invalid")))
+    }
+}
+
 /// Checks the plan, asks what is to be asked, and makes the run.
 pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId, Lock), Failure> {
+    make_from(context, args, repo, None)
+}
+
+/// The same for a run that goes on from another.
+pub fn make_from(
+    context: &mut Context,
+    args: &RunArgs,
+    repo: &Repo,
+    from: Option<&From>,
+) -> Result<(RunId, Lock), Failure> {
     let gathered = gather(context, args.file.as_deref(), Purpose::Run)?;
     if !context.output.manner.json || !gathered.analysis.valid() {
         show_problems(context, &gathered);
@@ -133,9 +164,12 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         return Err(Failure::new(Exit::Invalid, format!("the plan {file} is invalid"))
             .hint("`slimductor plan` shows the same without starting anything"));
     };
-    let only = only(plan, &args.only)?;
-    let (target, base) = target(context, repo, plan)?;
-    agents(plan, args.agent.as_deref())?;
+    let only = choose::only(plan, &args.only)?;
+    let (target, base) = match from {
+        Some(from) => (from.target.clone(), from.base.clone()),
+        None => choose::target(context, repo, plan)?,
+    };
+    choose::agents(plan, args.agent.as_deref())?;
     if repo.branch_tip("slimductor")?.is_some() {
         return Err(Failure::new(
             Exit::Environment,
@@ -148,10 +182,14 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         let message = format!("{} is in the way: it is not a directory", worktrees.display());
         return Err(Failure::new(Exit::Environment, message).hint("move it away"));
     }
-    let backend = backend(args.backend, gathered.config.workers.backend)?;
-    let fence = fence(context, args.fence, gathered.config.workers.fence)?;
+    let backend = choose::backend(args.backend, gathered.config.workers.backend)?;
+    let fence = choose::fence(context, args.fence, gathered.config.workers.fence)?;
+    let missing = preflight::type_checkers(plan, &gathered.config, repo, &base, &context.env)?;
+    if let Some(missing) = missing.or_else(|| preflight::commands(&gathered.config, repo.root())) {
+        return Err(Failure::new(Exit::Environment, missing.what).hint(missing.help));
+    }
     let risk = gathered.analysis.risk.as_ref();
-    let approval = approve(context, args, risk)?;
+    let approval = choose::approve(context, args, risk)?;
     let changed = repo.changed_files(&context.dir).unwrap_or(0);
     if changed > 0 {
         let s = if changed == 1 { " has" } else { "s have" };
@@ -177,11 +215,14 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         fail_on_diverged: integration.on_diverged == OnDiverged::Fail,
         pull_request: args.pr,
         max_iterations: gathered.config.orchestration.max_iterations.unwrap_or(3).max(1),
-        reviewer: reviewer(&gathered.config)?,
+        reviewer: choose::reviewer(&gathered.config)?,
         allowed_packages: gathered.config.dependencies.allowed_packages.clone(),
         auto_approve: gathered.config.dependencies.auto_approve,
-        landed: Vec::new(),
-        target_at: None,
+        landed: from.map_or_else(Vec::new, |f| {
+            let known = f.landed.iter().filter(|id| plan.index_of(id).is_some());
+            known.cloned().collect()
+        }),
+        target_at: from.map(|f| f.target_at.clone()),
         only,
         agent: args.agent.clone(),
         env_pass: gathered.config.workers.env_pass.clone(),
@@ -214,7 +255,9 @@ pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId
         "tmux" => format!("tmux; `tmux -L {} ls` shows the workers", run::socket_name(repo.root())),
         other => other.to_owned(),
     };
-    context.output.note(&format!("run {id}: {} tasks on {how}", plan.tasks.len()));
+    let count = plan.tasks.len();
+    let s = if count == 1 { "" } else { "s" };
+    context.output.note(&format!("run {id}: {count} task{s} on {how}"));
     Ok((id, lock))
 }
 
@@ -269,160 +312,6 @@ fn unfinished_before(repo: &Repo, new: &RunId) -> Result<Option<RunId>, Failure>
         }
     }
     Ok(None)
-}
-
-fn only(plan: &Plan, wanted: &[String]) -> Result<Vec<TaskId>, Failure> {
-    let mut out = Vec::new();
-    for text in wanted {
-        let known = TaskId::parse(text).filter(|id| plan.index_of(id).is_some());
-        out.push(known.ok_or_else(|| {
-            Failure::new(Exit::Usage, format!("--only: the plan has no task `{text}`"))
-        })?);
-    }
-    Ok(out)
-}
-
-/// The branch that the run starts from and promotes to, and where it stands.
-fn target(context: &Context, repo: &Repo, plan: &Plan) -> Result<(String, Sha), Failure> {
-    let branch = match &plan.base {
-        Some(base) => base.clone(),
-        None => repo.current_branch(&context.dir)?.ok_or_else(|| {
-            Failure::new(
-                Exit::Environment,
-                "HEAD is detached: there is no current branch to start from",
-            )
-            .hint("check out a branch, or name one under `base:` in the plan")
-        })?,
-    };
-    match repo.branch_tip(&branch)? {
-        Some(tip) => Ok((branch, tip)),
-        None if plan.base.is_some() => Err(Failure::new(
-            Exit::Invalid,
-            format!("the plan's base `{branch}` is not a branch here"),
-        )
-        .hint("`git branch` lists them")),
-        None => {
-            Err(Failure::new(Exit::Environment, format!("the branch {branch} has no commit yet"))
-                .hint("commit something first: workers start from a commit"))
-        }
-    }
-}
-
-/// Every agent that the plan needs must be there before anything is created.
-fn agents(plan: &Plan, given: Option<&str>) -> Result<(), Failure> {
-    for task in &plan.tasks {
-        let Work::Agent(named) = &task.work else { continue };
-        let name = named.as_deref().or(given);
-        if name == Some("shell") {
-            continue;
-        }
-        let message = match name {
-            Some(name) => {
-                format!("{} wants the agent `{name}`, which this version cannot launch", task.id)
-            }
-            None => format!("{} has neither `run` nor `agent`", task.id),
-        };
-        return Err(Failure::new(Exit::Environment, message).hint(
-            "give the task a `run:` command, or `agent: shell` with a script as its prompt",
-        ));
-    }
-    Ok(())
-}
-
-fn backend(given: Option<BackendArg>, configured: BackendChoice) -> Result<&'static str, Failure> {
-    let choice = match given {
-        Some(BackendArg::Auto) => BackendChoice::Auto,
-        Some(BackendArg::Tmux) => BackendChoice::Tmux,
-        Some(BackendArg::Process) => BackendChoice::Process,
-        None => configured,
-    };
-    match choice {
-        BackendChoice::Process => Ok("process"),
-        BackendChoice::Auto if TmuxServer::version().is_none() => Ok("process"),
-        BackendChoice::Tmux if TmuxServer::version().is_none() => {
-            Err(Failure::new(Exit::Environment, "tmux cannot be run")
-                .hint("install tmux, or use `--backend process`"))
-        }
-        BackendChoice::Auto | BackendChoice::Tmux => Ok("tmux"),
-    }
-}
-
-/// The command of the agent that reviews; empty where no role says who.
-fn reviewer(config: &Config) -> Result<Vec<String>, Failure> {
-    let Some(name) = &config.roles.reviewer.agent else { return Ok(Vec::new()) };
-    if let Some(agent) = config.agents.get(name).filter(|a| !a.command.is_empty()) {
-        let model = config.roles.reviewer.model.clone().unwrap_or_default();
-        return Ok(agent.command.iter().map(|word| word.replace("{model}", &model)).collect());
-    }
-    let message = format!("the reviewer is the agent `{name}`, which this version cannot launch");
-    Err(Failure::new(Exit::Environment, message)
-        .hint("name one with a `command` under `agents` in slimductor.yaml, or take `roles.reviewer.agent` out"))
-}
-
-/// How jobs are fenced, and whether strictly.
-fn fence(
-    context: &Context,
-    given: Option<FenceArg>,
-    configured: Fence,
-) -> Result<(Mode, bool), Failure> {
-    let wanted = match given {
-        Some(FenceArg::Repo) => Fence::Repo,
-        Some(FenceArg::Strict) => Fence::Strict,
-        Some(FenceArg::Namespace) => Fence::Namespace,
-        Some(FenceArg::Landlock) => Fence::Landlock,
-        Some(FenceArg::Off) => Fence::Off,
-        None => configured,
-    };
-    let named = |mode: Mode| match fence::holds(&context.exe, mode) {
-        true => Ok((mode, false)),
-        false => Err(Failure::new(
-            Exit::Environment,
-            format!("this machine does not permit the fence `{}`", mode.word()),
-        )
-        .hint("`slimductor doctor` says which holds here; `--fence repo` takes the strongest")),
-    };
-    match wanted {
-        Fence::Off => Ok((Mode::Off, false)),
-        Fence::Namespace => named(Mode::Namespace),
-        Fence::Landlock => named(Mode::Landlock),
-        Fence::Repo | Fence::Strict => {
-            let mode = fence::strongest(&context.exe);
-            if mode == Mode::Off {
-                let note = "note: neither namespaces nor Landlock are permitted here: jobs are not fenced, their work is only judged";
-                context.output.note(note);
-            }
-            Ok((mode, wanted == Fence::Strict))
-        }
-    }
-}
-
-/// Asks for what the plan's risk asks for.
-fn approve(context: &Context, args: &RunArgs, risk: Option<&Risk>) -> Result<Approval, Failure> {
-    let Some(risk) = risk else {
-        return Err(Failure::new(Exit::Bug, "a valid plan without a risk"));
-    };
-    let by = |by: &str| Approval {
-        score: risk.score,
-        level: risk.level.word().to_owned(),
-        by: by.to_owned(),
-    };
-    let flag = match risk.level {
-        Level::Auto => return Ok(by("auto")),
-        _ if args.approve => return Ok(by("--approve")),
-        Level::Review if context.global.yes => return Ok(by("--yes")),
-        Level::Review => "--yes",
-        Level::Approval => "--approve",
-    };
-    context.output.note(risk_text(risk).trim_end());
-    match context.output.ask("Go on? [y/N]").as_deref() {
-        Some("y" | "yes") => Ok(by("terminal")),
-        Some(_) => Err(Failure::new(Exit::Person, "not approved; nothing was started")),
-        None => Err(Failure::new(
-            Exit::Person,
-            format!("the risk is {} ({}): a person has to agree", risk.score, risk.level.word()),
-        )
-        .hint(format!("look at `slimductor plan --dry-run`, then add {flag}"))),
-    }
 }
 
 /// Leaves the run to a coordinator in the background.

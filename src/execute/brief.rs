@@ -125,8 +125,19 @@ pub(super) struct Checks<'a> {
     pub about: Option<usize>,
     /// The commands.
     pub list: &'a [(Option<usize>, Check)],
-    /// The paths that the change touches.
-    pub changed: &'a [String],
+    /// What the whole change touches.
+    pub changed: &'a Touched,
+    /// What one task's own change touches, where that is less.
+    pub by_task: &'a BTreeMap<usize, Touched>,
+}
+
+/// The paths that a change touches.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Touched {
+    /// All of them, also those that are gone: what a check with `paths` asks.
+    pub all: Vec<String>,
+    /// Those that are there: what the placeholders stand for.
+    pub there: Vec<String>,
 }
 
 /// A job of checks on the tree of `commit`, which stands in `worktree`.
@@ -152,7 +163,9 @@ pub(super) fn checks(
     };
     let mut steps: Vec<StepSpec> = Vec::new();
     for (task, check) in checks.list {
-        if !check.paths.is_empty() && !touches(&check.paths, checks.changed) {
+        let of_task = task.and_then(|t| checks.by_task.get(&t));
+        let changed = of_task.unwrap_or(checks.changed);
+        if !check.paths.is_empty() && !touches(&check.paths, &changed.all) {
             continue;
         }
         let mut own = task.map(|t| state.plan.tasks[t].env.clone()).unwrap_or_default();
@@ -160,14 +173,13 @@ pub(super) fn checks(
             // Otherwise the same command of several tasks is one command, and runs once.
             own.insert("SLIMDUCTOR_TASK".to_owned(), state.plan.tasks[*task].id.to_string());
         }
-        let same = |s: &&mut StepSpec| {
-            s.command == check.command && s.required == check.required && s.env == own
-        };
+        let argv = shell(&command::expand(&check.command, &changed.there, &map));
+        let same =
+            |s: &&mut StepSpec| s.argv == argv && s.required == check.required && s.env == own;
         if let Some(step) = steps.iter_mut().find(same) {
             step.timeout_ms = step.timeout_ms.max(check.timeout_ms);
             continue;
         }
-        let argv = shell(&command::expand(&check.command, checks.changed, &map));
         let mut step = StepSpec::new(check.command.clone(), argv, check.timeout_ms);
         step.required = check.required;
         step.test = check.kind == CheckKind::Test;

@@ -154,6 +154,19 @@ pub(super) fn save_edits(
 /// The staging branch goes with the run, unless it holds what nothing else does.
 fn keep_staging(repo: &Repo, state: &RunState, kept: &mut Vec<String>) -> Result<(), EffectError> {
     let branch = state.staging_branch();
+    if let (Some(tip), Some(staging)) = (repo.branch_tip(&branch)?, &state.staging)
+        && tip != *staging
+        && !repo.contains(staging, &tip)?
+    {
+        // Somebody committed there: that is not ours to drop.
+        let edited = format!("slimductor/{}/recovery/staging-edited", state.header.run_id);
+        repo.set_branch(&edited, &tip, "slimductor: keep what a person committed on staging")?;
+        kept.push(edited);
+    }
+    if state.replanning {
+        // The next run starts from it, and takes it over.
+        return Ok(());
+    }
     let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
     if state.promoted.is_none() && landed && !state.aborting {
         kept.push(branch);

@@ -236,7 +236,7 @@ fn choices(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
         if run.findings.is_empty() {
             let id = state.plan.tasks[task].id.clone();
             events.push(Event::TaskVerified { task: id, attempt: run.attempt });
-        } else if let Some(blocked) = request::blocked(state, task) {
+        } else if let Some(blocked) = request::blocked(state, task, &run.findings) {
             events.push(blocked);
         } else {
             events.push(attempt_failed(state, seen, task, run.findings.clone(), limits));
@@ -322,14 +322,26 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
 }
 
 /// The end, or the question to a person, when nothing else is left.
+#[expect(clippy::wildcard_enum_match_arm, reason = "three steps are not a question of activity")]
 fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
     if !seen.in_flight.is_empty() || !state.gates.is_empty() {
         return None;
     }
+    // Somebody who is still at work, or about to be, may mend it.
+    let quiet = |task: usize| match state.tasks[task].step {
+        Step::Pending => !state.is_ready(task),
+        Step::Suspect => false,
+        _ => !state.tasks[task].is_active(),
+    };
     if state.base_colour == Colour::Red && !state.train.is_empty() {
+        if !(0..state.tasks.len()).all(quiet) {
+            return None;
+        }
         let first = state.base_findings.first().map_or("", |f| f.message.as_str());
-        let branch = state.staging_branch();
-        let reason = format!("{branch} fails by itself, before any task is merged: {first}");
+        let (branch, target) = (state.staging_branch(), &state.header.target);
+        let reason = format!(
+            "{branch} fails by itself, without what waits to be merged: {first}; mend what it says about this machine and `resume`, or abort, mend {target} and run again"
+        );
         return Some(Event::Escalated { reason });
     }
     if let Some(findings) = &state.final_red {

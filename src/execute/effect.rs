@@ -1,6 +1,8 @@
 //! What each effect does, with git and on disk. Every result follows from the state alone, so that doing it twice is
 //! harmless. Decides nothing, waits for nothing.
 
+use std::path::Path;
+
 use super::cleanup;
 use super::command::{Effect, Product};
 use super::event::GateOn;
@@ -9,7 +11,7 @@ use super::state::{GateRun, RunState, Stage};
 use super::{evidence, hot, install, job};
 use crate::git::{Merge, Swap};
 use crate::integrate::message;
-use crate::store;
+use crate::store::{self, Mode, StoreError};
 use crate::types::{Attempt, Gate, GateNumber, JobId, Millis, Sha, StageNumber};
 
 /// Effects that end by themselves. Each has a deterministic result, so that doing it twice is harmless.
@@ -42,6 +44,7 @@ pub(super) fn perform(
                 cleanup::save_edits(shared, state, *task, edited)?;
             }
             repo.prepare_worktree(&worktree, base, &shared.keep)?;
+            furnish(shared, &worktree.path)?;
             cleanup::link(places, id, &worktree.path)?;
             Ok(Product::Nothing)
         }
@@ -73,6 +76,7 @@ pub(super) fn perform(
                 repo.remove_worktree(&worktree.path)?;
             }
             repo.prepare_worktree(&worktree, commit, &shared.keep)?;
+            furnish(shared, &worktree.path)?;
             Ok(Product::Nothing)
         }
         Effect::StopGate { gate } => {
@@ -177,6 +181,37 @@ pub(super) fn collect(
     found.extend(hot::judge(shared, spec, &head)?);
     found.extend(evidence::said(&places.worktree_of(slot).path));
     Ok(Product::Collected { head, changes, found })
+}
+
+/// Puts what is not committed into a worktree: copies, and links to the checkout. What is committed there wins.
+fn furnish(shared: &Shared, worktree: &Path) -> Result<(), EffectError> {
+    let root = shared.repo.root();
+    let settings = &shared.config.worktree;
+    let inside = |name: &&String| {
+        let path = Path::new(name.trim_end_matches('/'));
+        let plain = path.components().all(|c| matches!(c, std::path::Component::Normal(_)));
+        plain && !name.trim_end_matches('/').is_empty()
+    };
+    let free = |name: &str| worktree.join(name).symlink_metadata().is_err();
+    for name in settings.copy.iter().filter(inside) {
+        let from = root.join(name);
+        if from.is_file() && free(name) {
+            let bytes = std::fs::read(&from).map_err(|source| StoreError {
+                action: "copy",
+                path: from.clone(),
+                source,
+            })?;
+            store::make_dir(worktree.join(name).parent().unwrap_or(worktree))?;
+            store::replace(&worktree.join(name), &bytes, Mode::Private)?;
+        }
+    }
+    for name in settings.symlink.iter().filter(inside).map(|n| n.trim_end_matches('/')) {
+        if root.join(name).exists() && free(name) {
+            store::make_dir(worktree.join(name).parent().unwrap_or(worktree))?;
+            store::link(&root.join(name), &worktree.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn stage_of(state: &RunState, number: StageNumber) -> Result<&Stage, EffectError> {

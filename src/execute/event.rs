@@ -22,7 +22,7 @@ pub enum Event {
         plan_sha256: String,
         target: String,
         base: Sha,
-        settings: Settings,
+        settings: Box<Settings>,
         approval: Approval,
     },
     /// A coordinator took the run up, the first or a later one.

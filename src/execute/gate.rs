@@ -5,7 +5,8 @@ use super::command::{Limits, Seen};
 use super::event::{Event, GateOn};
 use super::gate_state::conflict_of;
 use super::outcome::attempt_failed;
-use super::state::{Colour, GateRun, RunState, Step};
+use super::request;
+use super::state::{Colour, GateRun, RunState, Step, TOGETHER};
 use super::task_run::{GateStep, Inquest};
 use crate::integrate::queue;
 use crate::integrate::search::{self, Known, Move, View};
@@ -166,8 +167,13 @@ fn train_moves(
                 stage: s.number,
                 findings: s.findings.clone(),
             }),
-            // Asked about at the end of the turn, when nothing else is left to do.
-            Move::BaseRed => None,
+            // One of the queue may mend it. When all of it together does not, it is asked about at the end of the turn.
+            Move::BaseRed => {
+                let all = state.train.len();
+                let unknown = prefixes.get(all) == Some(&Known::Unknown);
+                let commit = state.train.last().and_then(|s| s.commit.clone());
+                commit.filter(|_| unknown).and_then(|c| places.start(on(all), Some(c)))
+            }
         });
     }
     events
@@ -215,8 +221,13 @@ fn inquests(
                 events.push(attempt_failed(state, seen, task, vec![finding], limits));
             }
             Question::Answered(partner) => {
-                let mut findings = inquest.findings.clone();
-                findings.extend(partner.map(|p| together(state, p)));
+                let mut findings: Vec<Finding> =
+                    partner.map(|p| together(state, p)).into_iter().collect();
+                findings.extend(inquest.findings.iter().cloned());
+                if let Some(blocked) = request::blocked(state, task, &inquest.findings) {
+                    events.push(blocked);
+                    continue;
+                }
                 events.push(attempt_failed(state, seen, task, findings, limits));
             }
         }
@@ -228,7 +239,7 @@ fn together(state: &RunState, partner: usize) -> Finding {
     let partner = &state.plan.tasks[partner].id;
     Finding {
         category: Category::LogicError,
-        message: format!("it passes alone, and fails together with {partner}, which landed before"),
+        message: format!("{TOGETHER} {partner}, which landed before"),
         subject: Some(partner.to_string()),
         help: format!("make it work with what {partner} changed; both stand in the next base"),
         output: None,

@@ -8,6 +8,7 @@ use crate::types::{Category, Finding, GateNumber, Millis, Sha, StageNumber, Task
 
 impl RunState {
     /// Applies an event of the gate; others are not its business.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest of the fold has them")]
     pub(super) fn apply_gate(&mut self, record: &Record, at: Millis) -> Result<(), IllegalRecord> {
         match &record.event {
             Event::StageStarted { stage, task, base } => {
@@ -81,7 +82,11 @@ impl RunState {
                     let passed = passed.map(|s| (tree.clone(), s.command.clone()));
                     self.proven.extend(passed);
                 }
-                self.suites.count(&run.on);
+                self.gated_ms += report.length_ms();
+                // What was proven before, or left out by its `paths`, did not run.
+                if report.steps.iter().any(|s| s.skipped.is_none()) {
+                    self.suites.count(&run.on);
+                }
                 self.gate_result(&run, findings);
             }
             Event::GateDropped { gate } => {
@@ -131,7 +136,6 @@ impl RunState {
                 run.flaky += 1;
                 self.touch(task, at);
             }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "the rest of the fold has them")]
             _ => {}
         }
         Ok(())
@@ -218,7 +222,7 @@ impl RunState {
         at: Millis,
     ) -> Result<(), IllegalRecord> {
         let index = self.index(record, task)?;
-        if !self.train.first().is_some_and(|s| s.task == index) {
+        if self.train.first().is_none_or(|s| s.task != index) {
             return Err(self.illegal(record, "it is not the front of the queue"));
         }
         let stage = self.train.remove(0);

@@ -34,12 +34,15 @@ pub(super) fn job(shared: &Shared, state: &RunState) -> Result<Spec, EffectError
     ))
 }
 
+/// A manager and what it is to install.
+type Share = (Manager, Vec<Requirement>);
+
 /// The managers of the tree, each with what it is to install; what none of them takes comes last.
 fn shares(
     shared: &Shared,
     base: &Sha,
     packages: &[String],
-) -> Result<(Vec<(Manager, Vec<Requirement>)>, Vec<Requirement>), EffectError> {
+) -> Result<(Vec<Share>, Vec<Requirement>), EffectError> {
     let managers = suites::with_tree(&shared.repo, base, deps::detect)?;
     let mut left: Vec<Requirement> =
         packages.iter().filter_map(|p| deps::parse_requirement(p)).collect();

@@ -1,6 +1,8 @@
 //! Which job an effect stands for: its spec, made from the state. Starts nothing.
 
-use super::brief::{self, Checks};
+use std::collections::BTreeMap;
+
+use super::brief::{self, Checks, Touched};
 use super::command::Effect;
 use super::event::GateOn;
 use super::job::{Spec, StepSpec};
@@ -51,7 +53,9 @@ pub(super) fn make_job(
             let own: Vec<_> = spec.verification.iter().map(|c| (Some(*task), c.clone())).collect();
             let changed = changed(shared, base, head)?;
             let job = JobId::checks(&spec.id, *attempt);
-            let checks = Checks { about: Some(*task), list: &own, changed: &changed };
+            let by_task = BTreeMap::new();
+            let checks =
+                Checks { about: Some(*task), list: &own, changed: &changed, by_task: &by_task };
             let mut made = brief::checks(shared, state, job, &checks, head, &worktree)?;
             for step in &mut made.steps {
                 // What passes unchanged is flaky, and no word about the work.
@@ -62,7 +66,7 @@ pub(super) fn make_job(
                 state,
                 &[*task],
                 head,
-                &changed,
+                &changed.there,
                 &worktree.path,
             )?);
             generate(&made)?;
@@ -82,7 +86,8 @@ pub(super) fn make_job(
                 [task] if !last => Some(*task),
                 _ => None,
             };
-            let checks = Checks { about, list: &list, changed: &changed };
+            let by_task = shares(shared, state, &gate.tasks, &changed)?;
+            let checks = Checks { about, list: &list, changed: &changed, by_task: &by_task };
             let job = JobId::gate(*number);
             let mut spec = brief::checks(shared, state, job, &checks, commit, &worktree)?;
             if detect {
@@ -94,7 +99,14 @@ pub(super) fn make_job(
             }
             let tasks = &gate.tasks;
             let root = &worktree.path;
-            spec.steps.extend(suites::signatures(shared, state, tasks, commit, &changed, root)?);
+            spec.steps.extend(suites::signatures(
+                shared,
+                state,
+                tasks,
+                commit,
+                &changed.there,
+                root,
+            )?);
             if !last {
                 // What passed on exactly this tree is not run again; at the end everything is.
                 let tree = shared.repo.tree_of(commit)?;
@@ -130,10 +142,30 @@ pub(super) fn make_job(
     }
 }
 
-/// The paths that `head` has and that differ from `base`.
-fn changed(shared: &Shared, base: &Sha, head: &Sha) -> Result<Vec<String>, EffectError> {
-    let changes = shared.repo.diff(base, head)?.into_iter();
-    Ok(changes.filter(|c| c.new_mode != 0).map(|c| c.path).collect())
+/// The paths in which `head` differs from `base`.
+fn changed(shared: &Shared, base: &Sha, head: &Sha) -> Result<Touched, EffectError> {
+    let changes = shared.repo.diff(base, head)?;
+    let there = changes.iter().filter(|c| c.new_mode != 0).map(|c| c.path.clone()).collect();
+    Ok(Touched { there, all: changes.into_iter().map(|c| c.path).collect() })
+}
+
+/// What each of several tasks changed of all that is `changed`.
+fn shares(
+    shared: &Shared,
+    state: &RunState,
+    tasks: &[usize],
+    all: &Touched,
+) -> Result<BTreeMap<usize, Touched>, EffectError> {
+    let mut out = BTreeMap::new();
+    for &task in tasks {
+        let run = &state.tasks[task];
+        // One that an earlier run did has no work of its own here.
+        let (Some(base), Some(head)) = (&run.base, &run.head) else { continue };
+        let mut own = changed(shared, base, head)?;
+        own.there.retain(|path| all.there.contains(path));
+        out.insert(task, own);
+    }
+    Ok(out)
 }
 
 /// The commands of `worktree.setup`.

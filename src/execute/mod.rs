@@ -19,6 +19,7 @@ pub mod job;
 mod jobs;
 pub mod journal;
 mod outcome;
+pub mod preflight;
 mod process_tree;
 pub mod projection;
 mod query;

@@ -175,7 +175,9 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
 
 fn elsewhere(what: &str, at: Option<&Sha>) -> Event {
     let at = at.map_or("gone", Sha::short);
-    let error = format!("it is at {at}, which this run did not do");
+    let error = format!(
+        "it is at {at}, which this run did not do; keep that under a name of your own (`git branch mine {at}`), put the branch back where `slimductor status --json` has it, and `resume`"
+    );
     Event::EffectFailed { what: what.to_owned(), task: None, error }
 }
 
@@ -235,6 +237,11 @@ pub(super) fn attempt_failed(
 ) -> Event {
     let run = &state.tasks[task];
     let spec = &state.plan.tasks[task];
+    let mut findings = findings;
+    if let Some(together) = run.together.as_ref().filter(|t| !findings.contains(t)) {
+        // Its new base has the other in it: alone it would look like its own fault.
+        findings.push(together.clone());
+    }
     let category = verify::leading(&findings).map_or(Category::LogicError, |f| f.category);
     let used = run.attempt.saturating_sub(run.attempts_before);
     let wait = if category.is_transient() {

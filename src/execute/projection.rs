@@ -202,10 +202,9 @@ pub fn reason(state: &RunState, task: usize, run: &TaskRun) -> String {
         Step::Pending if state.outcome.is_some() => "the run ended before it landed".to_owned(),
         Step::Pending => {
             if let Some(stuck) = state.stuck_on(task) {
-                return match state.tasks[stuck].step {
-                    Step::Blocked => format!("needs {}, which is blocked", name(stuck)),
-                    _ => format!("needs {}, which failed", name(stuck)),
-                };
+                let blocked = state.tasks[stuck].step == Step::Blocked;
+                let how = if blocked { "is blocked" } else { "failed" };
+                return format!("needs {}, which {how}", name(stuck));
             }
             let missing: Vec<&str> = state.plan.order.dependencies[task]
                 .iter()

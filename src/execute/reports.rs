@@ -2,11 +2,12 @@
 
 use super::event::Outcome;
 use super::projection;
-use super::state::RunState;
+use super::state::{Colour, RunState};
 use super::worktree::Places;
 use super::world::{self, AnswerFile};
 use crate::integrate::report;
 use crate::store::{self, Mode, StoreError};
+use crate::types::Finding;
 
 /// Writes the run's report and, when it waits for a person, the escalation report.
 pub(super) fn write(places: &Places, state: &RunState) -> Result<(), StoreError> {
@@ -28,7 +29,7 @@ pub(super) fn write(places: &Places, state: &RunState) -> Result<(), StoreError>
 }
 
 /// The run as its reports tell it.
-fn facts(places: &Places, state: &RunState) -> report::Report {
+pub fn facts(places: &Places, state: &RunState) -> report::Report {
     let status = projection::status(state, Some(places));
     let tasks = status.tasks.into_iter().enumerate().map(|(n, t)| {
         let run = &state.tasks[n];
@@ -43,6 +44,8 @@ fn facts(places: &Places, state: &RunState) -> report::Report {
             commit: run.merged.as_ref().map(|s| s.short().to_owned()),
             work: run.discarded.iter().next_back().map(|(_, s)| s.short().to_owned()),
             worktree: t.worktree,
+            worked_ms: run.worked_ms,
+            needs: run.request.as_ref().map(|r| r.packages.clone()).unwrap_or_default(),
             log: (run.attempt > 0).then(|| places.job(&job).to_string_lossy().into_owned()),
         }
     });
@@ -58,8 +61,40 @@ fn facts(places: &Places, state: &RunState) -> report::Report {
         kept: state.kept.clone(),
         run_dir: places.run_dir().to_string_lossy().into_owned(),
         seconds: u64::try_from(state.at - state.header.started_at).unwrap_or(0) / 1000,
+        cost: cost(state),
+        environment: state.environment.clone(),
+        pull_request: state.pull_request.clone(),
         tasks: tasks.collect(),
-        findings: state.final_red.clone().unwrap_or_default(),
+        findings: red(state),
+    }
+}
+
+/// What stands in the way of the whole: the final gate, the base, an installation.
+fn red(state: &RunState) -> Vec<Finding> {
+    let base = match state.base_colour {
+        Colour::Red => state.base_findings.clone(),
+        Colour::Green | Colour::Unknown => Vec::new(),
+    };
+    let last = state.final_red.clone().unwrap_or_default();
+    [last, base, state.install_failed.clone().unwrap_or_default()].concat()
+}
+
+fn cost(state: &RunState) -> report::Cost {
+    let elapsed_ms = u64::try_from(state.at - state.header.started_at).unwrap_or(0);
+    // One after the other: what passed, each with one suite, on the mean of those that ran.
+    let s = &state.suites;
+    let ran = u64::from(s.search + s.blame + s.base + s.last);
+    let landed = u64::try_from(state.landed.len()).unwrap_or(0);
+    let suite = state.gated_ms.checked_div(ran).unwrap_or(0);
+    let serial = (state.worked_ms - state.wasted_ms.min(state.worked_ms)) + suite * (landed + 1);
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    report::Cost {
+        elapsed_ms,
+        worked_ms: state.worked_ms,
+        gated_ms: state.gated_ms,
+        wasted_ms: state.wasted_ms,
+        saved_ms: signed(serial) - signed(elapsed_ms),
+        suites: [s.search, s.blame, s.base, s.last],
     }
 }
 

@@ -2,21 +2,21 @@
 
 use super::event::{Choice, Event};
 use super::state::{RunState, Step};
-use crate::types::{Category, Sha};
+use crate::types::{Category, Finding, Sha};
 use crate::verify::{self, deps};
 
 /// The event for a task whose attempt failed only for want of packages that it was not given before.
-pub(super) fn blocked(state: &RunState, task: usize) -> Option<Event> {
+pub(super) fn blocked(state: &RunState, task: usize, findings: &[Finding]) -> Option<Event> {
     let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
-    let first = verify::leading(&run.findings)?;
+    let first = verify::leading(findings)?;
     if first.category != Category::MissingDependency {
         return None;
     }
-    let missing: Vec<&String> = run.findings.iter().filter_map(|f| f.package.as_ref()).collect();
+    let missing: Vec<&String> = findings.iter().filter_map(|f| f.package.as_ref()).collect();
     // What the plan declares says it better than the name of a module.
     let mut packages: Vec<String> = spec.packages.clone();
     if packages.is_empty() {
-        packages = missing.into_iter().cloned().collect();
+        packages = missing.into_iter().map(|m| deps::package_of_module(m).to_owned()).collect();
     }
     packages.retain(|p| deps::parse_requirement(p).is_some());
     packages.sort();
@@ -50,6 +50,15 @@ pub(super) fn batch(state: &RunState) -> Option<Event> {
         return None;
     }
     let settings = &state.header.settings;
+    // The name of a module is a guess at that of a package: only what the plan or the configuration names needs nobody.
+    let allowed = |(task, package): &(usize, String)| {
+        let declared = state.plan.tasks[*task].packages.contains(package);
+        let named = deps::parse_requirement(package).is_some_and(|r| {
+            settings.allowed_packages.iter().any(|a| deps::same_package(a, &r.name))
+        });
+        named || (settings.auto_approve && declared)
+    };
+    let agreed = requests.iter().all(allowed);
     let parsed: Vec<(String, deps::Requirement)> = requests
         .iter()
         .filter_map(|(task, package)| {
@@ -58,14 +67,7 @@ pub(super) fn batch(state: &RunState) -> Option<Event> {
         })
         .collect();
     let conflicts = deps::conflicts(&parsed);
-    let allowed = |requirement: &deps::Requirement| {
-        settings.auto_approve
-            || settings.allowed_packages.iter().any(|a| deps::same_package(a, &requirement.name))
-    };
-    if state.install_failed.is_none()
-        && conflicts.is_empty()
-        && parsed.iter().all(|(_, requirement)| allowed(requirement))
-    {
+    if state.install_failed.is_none() && conflicts.is_empty() && agreed {
         // Its name is not one that a person's answer could have.
         let id = format!("configuration-{}", state.installs + 1);
         return Some(Event::Answered { id, choice: Choice::Approve, task: None });
@@ -74,7 +76,10 @@ pub(super) fn batch(state: &RunState) -> Option<Event> {
     for (task, run) in state.tasks.iter().enumerate() {
         if let Some(request) = run.request.as_ref().filter(|_| run.step == Step::Blocked) {
             let id = &state.plan.tasks[task].id;
-            asked.push(format!("{id} needs {}", request.packages.join(", ")));
+            let guess = |p: &&String| !state.plan.tasks[task].packages.contains(p);
+            let guessed = request.packages.iter().any(|p| guess(&p));
+            let from = if guessed { " (by the name of a module)" } else { "" };
+            asked.push(format!("{id} needs {}{from}", request.packages.join(", ")));
         }
     }
     let mut reason = format!("blocked: {}", asked.join("; "));

@@ -33,11 +33,13 @@ impl RunState {
             }
             (Choice::Fix, Some(task)) => {
                 let run = self.task_at(record, task, &[Step::Failed])?;
-                // What stands in its worktree is its work now, whoever wrote it.
+                // What stands in its worktree is its work now, whoever wrote it: an attempt of its own, with checks of
+                // its own.
+                run.attempt += 1;
                 run.step = Step::Collecting;
                 run.findings.clear();
                 run.failure = None;
-                run.attempts_before = run.attempt.saturating_sub(1);
+                run.attempts_before = run.attempt - 1;
                 run.head = None;
             }
             (Choice::Skip, Some(task)) => {
@@ -73,6 +75,7 @@ impl RunState {
     }
 
     /// Applies an event of an installation or a review.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest of the fold has them")]
     pub(super) fn apply_request(
         &mut self,
         record: &Record,
@@ -133,7 +136,6 @@ impl RunState {
                 self.reviewing = true;
             }
             Event::ReviewEnded { verdict, iteration, .. } => self.reviewed(*iteration, verdict),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "the rest of the fold has them")]
             _ => {}
         }
         Ok(())

@@ -183,7 +183,7 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
         plan_sha256: sha256(new.plan_text),
         target: new.target,
         base: new.base,
-        settings: new.settings,
+        settings: Box::new(new.settings),
         approval: new.approval,
     };
     Journal::create(&built.join("journal.jsonl"), at, first)?;

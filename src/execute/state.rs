@@ -12,6 +12,9 @@ use crate::types::{
     Category, Ending, Finding, GateNumber, Millis, RunId, Sha, Slot, StageNumber, TaskId,
 };
 
+/// How a finding begins that names the task with which another does not get on.
+pub const TOGETHER: &str = "it passes alone, and fails together with";
+
 /// What the first record says.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of Event::RunStarted")]
@@ -51,6 +54,11 @@ pub struct RunState {
     pub proven: BTreeSet<(Sha, String)>,
     /// How many suites ran.
     pub suites: Suites,
+    /// How long workers and checks were at work, and gates, ms.
+    pub worked_ms: u64,
+    pub gated_ms: u64,
+    /// How much of it went into attempts that did not pass, ms.
+    pub wasted_ms: u64,
     /// How many times a task was found to break the suite.
     pub blamed: u32,
     /// The installation that is under way.
@@ -141,7 +149,7 @@ impl RunState {
                 plan_sha256: plan_sha256.clone(),
                 target: target.clone(),
                 base: base.clone(),
-                settings: settings.clone(),
+                settings: (**settings).clone(),
                 started_at: at,
             },
             staging: None,
@@ -155,6 +163,9 @@ impl RunState {
             base_findings: Vec::new(),
             proven: BTreeSet::new(),
             suites: Suites::default(),
+            worked_ms: 0,
+            gated_ms: 0,
+            wasted_ms: 0,
             blamed: 0,
             install: None,
             installs: 0,
@@ -220,6 +231,10 @@ impl RunState {
                 self.review_stuck = None;
                 if self.base_colour == Colour::Red {
                     self.base_colour = Colour::Unknown;
+                    // On a base that was red, red says nothing about a task.
+                    for stage in self.train.iter_mut().filter(|s| s.colour == Colour::Red) {
+                        stage.colour = Colour::Unknown;
+                    }
                 }
             }
             Event::StagingCreated => self.staging = Some(self.header.base.clone()),
@@ -237,6 +252,7 @@ impl RunState {
                     unsaved: run.unsaved,
                     installed: std::mem::take(&mut run.installed),
                     flaky: run.flaky,
+                    together: run.together.take(),
                     merged: run.merged.take(),
                     started_at: Some(at),
                     base_landed,
@@ -257,6 +273,8 @@ impl RunState {
                 run.step = Step::Collecting;
                 run.worker_ended_at = Some(at);
                 run.findings = finding.iter().cloned().collect();
+                run.worked_ms = report.length_ms();
+                self.worked_ms += report.length_ms();
                 self.tainted.extend(lost);
                 self.touch(task, at);
             }
@@ -271,7 +289,10 @@ impl RunState {
                 run.step = if ended_well && !nothing { Step::Checking } else { Step::Judging };
                 self.touch(task, at);
             }
-            Event::ChecksEnded { task, findings, .. } => {
+            Event::ChecksEnded { task, findings, report, .. } => {
+                let run = self.task_at(record, task, &[Step::Checking])?;
+                run.worked_ms += report.length_ms();
+                self.worked_ms += report.length_ms();
                 let run = self.task_at(record, task, &[Step::Checking])?;
                 run.findings.extend(findings.iter().cloned());
                 run.step = Step::Judging;
@@ -296,6 +317,9 @@ impl RunState {
                     Step::Suspect,
                 ];
                 let run = self.task_at(record, task, &any)?;
+                let worked = run.worked_ms;
+                let together = findings.iter().find(|f| f.message.starts_with(TOGETHER));
+                run.together = together.cloned().or(run.together.take());
                 run.failure = Some(*category);
                 run.findings.clone_from(findings);
                 run.retry_at = *retry_at;
@@ -310,13 +334,15 @@ impl RunState {
                     run.step = Step::Failed;
                 }
                 run.inquest = None;
+                self.wasted_ms += worked;
                 self.touch(task, at);
                 if let Some(task) = self.plan.index_of(task) {
                     self.unstage(task);
                 }
             }
             Event::TaskBlocked { task, attempt, reason, packages } => {
-                let run = self.task_at(record, task, &[Step::Judging, Step::Collecting])?;
+                let run = self.task_at(record, task, &[Step::Judging, Step::Suspect])?;
+                run.inquest = None;
                 run.step = Step::Blocked;
                 run.slot = None;
                 run.failure = Some(Category::MissingDependency);

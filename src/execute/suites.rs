@@ -17,6 +17,7 @@ use crate::verify::conform_python::conformance_python;
 use crate::verify::conform_typescript::conformance_typescript;
 use crate::verify::contracts::{self, Checker};
 use crate::verify::ecosystem::{self, BIN_DIRS, Kind, Tree};
+use crate::verify::testmap::is_test;
 
 /// How long a detected suite may take, ms.
 const LIMIT_MS: u64 = 30 * 60_000;
@@ -133,8 +134,8 @@ pub(super) fn signatures(
         let found = checker.candidates.iter();
         let found = found.clone().find(|c| is_installed(&shared.around.env, root, c.probe));
         // What the change touches, with the contract: what was there before is not this task's to answer for.
-        let mut files: Vec<String> =
-            changed.iter().filter(|p| same(p) && paths.contains(p)).cloned().collect();
+        let ours = |p: &&String| same(p) && paths.contains(p) && !is_test(p);
+        let mut files: Vec<String> = changed.iter().filter(ours).cloned().collect();
         files.insert(0, contract.file_path.clone());
         files.dedup();
         let template = own.as_deref().or(found.map(|c| c.command));
@@ -185,7 +186,7 @@ pub(super) fn signatures(
         };
         if let Some((line, file, body, beside)) = generated {
             let argv = shell(&line);
-            let name = format!("the signature of {}", contract.name);
+            let name = format!("signature of {} ({})", contract.name, contract.file_path);
             let mut step = StepSpec::new(name, argv, LIMIT_MS);
             step.on_contract = true;
             let files = [vec![(file.clone(), body.clone())], beside].concat();

@@ -19,7 +19,7 @@ pub fn surroundings(
     let mode = Mode::of(&settings.fence).unwrap_or(Mode::Off);
     let mut shut = vec![repo.root().to_owned(), repo.common().to_owned()];
     // Checkouts of the same repository that stand elsewhere.
-    shut.extend(repo.worktrees());
+    shut.extend(repo.worktrees().into_iter().filter(|w| !w.starts_with(places.worktrees())));
     let home = env.get("HOME").map(PathBuf::from);
     // What these say is run by every git command, the engine's included.
     let config = env.get("XDG_CONFIG_HOME").map(PathBuf::from);

@@ -49,6 +49,8 @@ pub struct TaskRun {
     pub head: Option<Sha>,
     /// How many tasks had landed when the attempt began.
     pub base_landed: usize,
+    /// How long the attempt's worker and checks were at work, ms.
+    pub worked_ms: u64,
     /// Whether the work differs from its base.
     pub files: usize,
     pub findings: Vec<Finding>,
@@ -76,6 +78,8 @@ pub struct TaskRun {
     pub conflicts: Vec<String>,
     /// What is known of why it breaks the suite.
     pub inquest: Option<Inquest>,
+    /// With whom it did not get on in an earlier attempt.
+    pub together: Option<Finding>,
     /// How often a suite that was red with it was green when it ran again.
     pub flaky: u32,
     /// What it waits for, while it is blocked.
@@ -121,6 +125,7 @@ impl TaskRun {
             base: None,
             head: None,
             base_landed: 0,
+            worked_ms: 0,
             files: 0,
             findings: Vec::new(),
             failure: None,
@@ -136,6 +141,7 @@ impl TaskRun {
             conflicted_on: None,
             conflicts: Vec::new(),
             inquest: None,
+            together: None,
             flaky: 0,
             request: None,
             installed: Vec::new(),

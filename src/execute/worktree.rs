@@ -20,8 +20,13 @@ pub fn runs_dir(root: &Path) -> PathBuf {
 }
 
 /// What is kept out of `git status` through `.git/info/exclude`.
-pub const EXCLUDED: [&str; 4] =
-    ["/.orchestrator/", "/.worktrees/", "/.orchestration-state.json", ".task-status.json"];
+pub const EXCLUDED: [&str; 5] = [
+    "/.orchestrator/",
+    "/.worktrees/",
+    "/.orchestration-state.json",
+    ".task-status.json",
+    "/slimductor_conformance_*",
+];
 
 #[expect(missing_docs, reason = "each names one path of cli.md's list")]
 impl Places {

@@ -165,7 +165,10 @@ impl Repo {
         new: &Sha,
     ) -> Result<FastForward, GitError> {
         let now = self.branch_tip(branch)?;
-        if now.as_ref() == Some(new) {
+        // There already, or merged by a person.
+        if let Some(now) = &now
+            && self.contains(now, new)?
+        {
             return Ok(FastForward::Done);
         }
         if now.as_ref() != Some(old) || !self.contains(new, old)? {

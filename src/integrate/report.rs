@@ -22,9 +22,30 @@ pub struct Report {
     pub kept: Vec<String>,
     pub run_dir: String,
     pub seconds: u64,
+    pub cost: Cost,
+    /// The lockfiles' hash at the end.
+    pub environment: String,
+    pub pull_request: Option<String>,
     pub tasks: Vec<TaskLine>,
     /// What the final gate found.
     pub findings: Vec<Finding>,
+}
+
+/// What the work took, and what doing it side by side saved. Times in milliseconds.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct Cost {
+    /// From the first record to the last, with what was waited for people.
+    pub elapsed_ms: u64,
+    /// Workers and their checks.
+    pub worked_ms: u64,
+    /// Commands on merged trees.
+    pub gated_ms: u64,
+    /// The part of `worked_ms` that went into attempts that did not pass.
+    pub wasted_ms: u64,
+    /// What one after the other would have taken beyond what passed; negative where it would have been faster.
+    pub saved_ms: i64,
+    /// Suites that ran to land, to blame, on staging and at the end.
+    pub suites: [u32; 4],
 }
 
 /// One task of it.
@@ -42,6 +63,10 @@ pub struct TaskLine {
     pub work: Option<String>,
     pub worktree: Option<String>,
     pub log: Option<String>,
+    /// How long the last attempt's worker and checks were at work, ms.
+    pub worked_ms: u64,
+    /// What a blocked task waits for.
+    pub needs: Vec<String>,
 }
 
 /// Text of others, safe inside a table cell.
@@ -86,11 +111,90 @@ pub fn run_report(facts: &Report) -> String {
         Some(commit) => out.push_str(&format!("- `{}` stands at {commit}\n", facts.target)),
         None => out.push_str(&format!("- `{}` was not moved\n", facts.target)),
     }
+    if let Some(open) = &facts.pull_request {
+        out.push_str(&format!("- pull request: {open}\n"));
+    }
     for branch in &facts.kept {
         out.push_str(&format!("- kept: `{branch}`\n"));
     }
+    let (cost, seconds) = (&facts.cost, |ms: u64| ms as f64 / 1000.0);
+    out.push_str(&format!(
+        "- work: {:.1} s of workers and checks ({:.1} s of it in attempts that did not pass), {:.1} s of gates\n",
+        seconds(cost.worked_ms),
+        seconds(cost.wasted_ms),
+        seconds(cost.gated_ms)
+    ));
+    let saved = cost.saved_ms as f64 / 1000.0;
+    out.push_str(&match cost.saved_ms >= 0 {
+        true => format!("- side by side saved {saved:.1} s against one after the other\n"),
+        false => format!("- one after the other would have taken {:.1} s less\n", -saved),
+    });
+    let [search, blame, base, last] = cost.suites;
+    out.push_str(&format!(
+        "- suites: {search} to land, {blame} to blame, {base} on staging, {last} at the end\n"
+    ));
+    out.push_str(&format!("- environment: {}\n", facts.environment));
     out.push('\n');
     table(&mut out, facts);
+    out
+}
+
+/// The run as JUnit XML: one test case for each task.
+pub fn junit(facts: &Report) -> String {
+    let failed = facts.tasks.iter().filter(|t| t.state == "failed").count();
+    let skipped = facts.tasks.iter().filter(|t| !matches!(t.state, "merged" | "failed")).count();
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\" skipped=\"{skipped}\" time=\"{}\">\n",
+        xml(&facts.run),
+        facts.tasks.len(),
+        facts.cost.elapsed_ms as f64 / 1000.0
+    );
+    for t in &facts.tasks {
+        let time = t.worked_ms as f64 / 1000.0;
+        out.push_str(&format!(
+            "    <testcase classname=\"slimductor\" name=\"{}\" time=\"{time:.3}\"",
+            xml(&t.id)
+        ));
+        match t.state {
+            "merged" => out.push_str("/>\n"),
+            "failed" => {
+                let kind = t.category.map_or("", Category::word);
+                let text: Vec<String> = t
+                    .findings
+                    .iter()
+                    .map(|f| format!("{}\n{}", f.message, f.output.as_deref().unwrap_or("")))
+                    .collect();
+                out.push_str(&format!(
+                    ">\n      <failure type=\"{kind}\" message=\"{}\">{}</failure>\n    </testcase>\n",
+                    xml(&t.reason),
+                    xml(&text.join("\n"))
+                ));
+            }
+            other => out.push_str(&format!(
+                ">\n      <skipped message=\"{}: {}\"/>\n    </testcase>\n",
+                xml(other),
+                xml(&t.reason)
+            )),
+        }
+    }
+    out.push_str("  </testsuite>\n</testsuites>\n");
+    out
+}
+
+/// Text as XML takes it; control characters, which it cannot hold, are left out.
+fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
+            c => out.push(c),
+        }
+    }
     out
 }
 
@@ -112,7 +216,7 @@ pub fn escalation(facts: &Report) -> String {
     }
     out.push('\n');
     table(&mut out, facts);
-    for t in facts.tasks.iter().filter(|t| t.state == "failed") {
+    for t in facts.tasks.iter().filter(|t| matches!(t.state, "failed" | "blocked")) {
         out.push_str(&format!("\n## {}\n\n", t.id));
         let attempts = if t.attempts == 1 {
             "1 attempt".to_owned()
@@ -131,13 +235,25 @@ pub fn escalation(facts: &Report) -> String {
         }
     }
     if !facts.findings.is_empty() {
-        out.push_str("\n## The final gate\n\n");
+        out.push_str("\n## What stands in the way of the whole\n\n");
         findings(&mut out, &facts.findings);
     }
     out.push_str("\n## What you can do\n\n");
     let first = facts.tasks.iter().find(|t| t.state == "failed").map(|t| t.id.as_str());
+    let blocked: Vec<&TaskLine> = facts.tasks.iter().filter(|t| t.state == "blocked").collect();
+    for t in &blocked {
+        out.push_str(&format!("- {} needs {}\n", t.id, cell(&t.needs.join(", "))));
+    }
+    if let Some(t) = blocked.first() {
+        out.push_str("- install all of it: `slimductor approve`, then `slimductor resume`\n");
+        out.push_str(&format!("- for one task: `slimductor approve {}`\n", t.id));
+        out.push_str(&format!("- go on without it: `slimductor skip {}`\n", t.id));
+    }
     if facts.promoted.is_none() {
         if let Some(id) = first {
+            if facts.tasks.iter().any(|t| t.id == id && t.worktree.is_some()) {
+                out.push_str(&format!("- put it right yourself in its worktree, and have that judged: `slimductor answer {id} fix`, then `slimductor resume`\n"));
+            }
             out.push_str(&format!(
                 "- try it again: `slimductor retry {id}`, then `slimductor resume`\n"
             ));
@@ -146,6 +262,9 @@ pub fn escalation(facts: &Report) -> String {
         } else {
             out.push_str("- put right what stands above, then `slimductor resume`\n");
         }
+        out.push_str(
+            "- go on with another plan; what landed stays: `slimductor replan tasks.yaml`\n",
+        );
         out.push_str("- end the run; the target stays where it was, unmerged work stays on recovery branches: `slimductor abort`\n");
     } else {
         for branch in &facts.kept {

@@ -40,10 +40,12 @@ pub fn help(category: Category) -> &'static str {
         Category::MissingDependency => "declare the package under deps_required, and install it",
         Category::EnvIssue => "make the command work in this environment",
         Category::Timeout => "make it faster, or raise the check's `timeout`",
+        Category::ContractMismatch => {
+            "make the code fit the contract; its file says what is agreed"
+        }
         Category::Vacuous => "make the command run at least one test",
         Category::BoundaryViolation
         | Category::Tampering
-        | Category::ContractMismatch
         | Category::Crash
         | Category::Budget
         | Category::Permission

@@ -271,6 +271,31 @@ fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// Modules of Python whose package has another name.
+const PACKAGES: [(&str, &str); 16] = [
+    ("yaml", "pyyaml"),
+    ("cv2", "opencv-python"),
+    ("PIL", "pillow"),
+    ("sklearn", "scikit-learn"),
+    ("jwt", "pyjwt"),
+    ("dotenv", "python-dotenv"),
+    ("bs4", "beautifulsoup4"),
+    ("dateutil", "python-dateutil"),
+    ("Crypto", "pycryptodome"),
+    ("magic", "python-magic"),
+    ("serial", "pyserial"),
+    ("git", "gitpython"),
+    ("jose", "python-jose"),
+    ("multipart", "python-multipart"),
+    ("MySQLdb", "mysqlclient"),
+    ("psycopg2", "psycopg2-binary"),
+];
+
+/// The package that a missing module belongs to, as far as that is known; else its own name.
+pub fn package_of_module(module: &str) -> &str {
+    PACKAGES.iter().find(|(name, _)| *name == module).map_or(module, |(_, package)| *package)
+}
+
 /// Whether a name from the configuration is that of the package `name`.
 pub fn same_package(allowed: &str, name: &str) -> bool {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '.'], "-");

@@ -39,6 +39,11 @@ pub fn judge_worker(task: &Task, report: &JobReport) -> Option<Finding> {
             format!("the worker reached its limit of {}", length(task.timeout_ms)),
             "raise `timeout`, or make the task smaller",
         ),
+        (Ending::Finished, Some(step)) if step.code == Some(126) => (
+            Category::EnvIssue,
+            "the worker could not be started: exit 126".to_owned(),
+            "its output says what this machine refused",
+        ),
         (Ending::Finished, Some(step)) => {
             (Category::Crash, format!("the worker ended: {}", step.ending()), "its output says why")
         }

@@ -63,7 +63,8 @@ fn map(uid: &str, gid: &str) -> io::Result<()> {
 
 /// Makes what is to be shut read-only, with all that is mounted inside, and opens what is to be open.
 fn shut(fence: &Fence) -> io::Result<()> {
-    for path in &fence.read_only {
+    // What is gone by now needs no fence.
+    for path in fence.read_only.iter().filter(|p| p.exists()) {
         if path != Path::new("/") {
             if path.is_dir() {
                 mount_bind_recursive(path, path)?;
@@ -72,7 +73,7 @@ fn shut(fence: &Fence) -> io::Result<()> {
             }
         }
     }
-    for path in &fence.writable {
+    for path in fence.writable.iter().filter(|p| p.exists()) {
         mount_bind_recursive(path, path)?;
     }
     for point in mount_points()? {

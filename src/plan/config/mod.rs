@@ -69,34 +69,20 @@ pub struct Config {
 }
 
 /// Settings that this version reads and does not act on yet. Whoever sets one is told.
-const NOT_YET: [&str; 27] = [
-    "orchestration.max_iterations",
+const NOT_YET: [&str; 13] = [
     "orchestration.spawn_stagger",
     "orchestration.worktree_dir",
     "orchestration.staging_branch",
-    "agents",
-    "worktree.copy",
-    "worktree.symlink",
-    "worktree.keep",
-    "worktree.setup",
     "worktree.teardown",
-    "boundaries.formatting_check",
-    "verification.test_file_patterns",
-    "verification.fallback_on_no_match",
     "verification.require_executable_checks",
-    "contracts.typecheck",
-    "dependencies.install",
-    "dependencies.allowed_packages",
-    "dependencies.auto_approve",
-    "integration.window",
-    "integration.strict",
-    "integration.on_diverged",
     "budget",
     "coordination",
     "notify",
     "retention",
-    "roles",
-    "preflight",
+    "roles.planner",
+    "roles.worker",
+    "roles.verifier",
+    "roles.integration-checker",
 ];
 
 /// Why there is no configuration.
