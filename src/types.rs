@@ -287,6 +287,9 @@ pub struct StepResult {
     /// Whether it failed, and passed when it ran again, unchanged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flaky: bool,
+    /// Whether it was found in the project, and not declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detected: bool,
     /// The line of its output that says that no test ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_tests: Option<String>,
@@ -314,6 +317,7 @@ impl StepResult {
             on_contract: false,
             skipped: None,
             flaky: false,
+            detected: false,
             no_tests: None,
             high: Vec::new(),
         }

@@ -50,6 +50,8 @@ enum Decision {
     Skip,
     /// Install what the task waits for; with `run`, what all of them wait for.
     Approve,
+    /// Take the whole as it is, whatever the reviewer says.
+    Accept,
     /// End the run.
     Abort,
 }
@@ -69,6 +71,9 @@ pub fn decide(context: &mut Context, args: &DecideArgs) -> Result<Exit, Failure>
     let about = |task: &str| AnswerArgs { task: task.to_owned(), run: args.run.clone() };
     match (args.id.as_str(), args.choice) {
         ("run", Decision::Abort) => abort::abort(context, &AbortArgs { run: args.run.clone() }),
+        ("run", Decision::Accept) => accept(context, args.run.as_deref()),
+        (_, Decision::Accept) => Err(Failure::new(Exit::Usage, "that is decided about the whole")
+            .hint("`slimductor answer run accept`")),
         ("run", Decision::Approve) => approve_all(context, args.run.as_deref()),
         ("run", _) => Err(Failure::new(Exit::Usage, "that is decided about a task: name it")
             .hint("`slimductor answer TASK fix|retry|skip|approve`, `answer run approve|abort`")),
@@ -94,6 +99,21 @@ pub fn approve(context: &mut Context, args: &ApproveArgs) -> Result<Exit, Failur
         let about = AnswerArgs { task: task.clone(), run: args.run.clone() };
         answer(context, &about, Choice::Approve)?;
     }
+    Ok(Exit::Done)
+}
+
+fn accept(context: &mut Context, run: Option<&str>) -> Result<Exit, Failure> {
+    let repo = Repo::discover(&context.dir)?;
+    let id = execute::run::find(repo.root(), run)?;
+    let state = execute::run::read(repo.root(), &id)?;
+    if state.review_stuck.is_none() {
+        let message = format!("run {id} does not wait for a word about a review");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let places = Places { root: repo.root().to_owned(), run: id };
+    let choice = Choice::Accept;
+    reports::leave_answer(&places, &AnswerFile { choice, task: None, attempt: None })?;
+    context.output.result("accepted: `slimductor resume` takes it up");
     Ok(Exit::Done)
 }
 
@@ -141,7 +161,9 @@ fn answer(context: &mut Context, args: &AnswerArgs, choice: Choice) -> Result<Ex
         Choice::Retry => ("retry", state.may_retry(task)),
         Choice::Fix => ("fix", run.step == Step::Failed && run.slot.is_some()),
         Choice::Approve => ("approve", run.step == Step::Blocked),
-        Choice::Skip | Choice::Abort | Choice::Replan => ("skip", state.may_skip(task)),
+        Choice::Skip | Choice::Abort | Choice::Replan | Choice::Accept => {
+            ("skip", state.may_skip(task))
+        }
     };
     if state.outcome.is_some() {
         return Err(Failure::new(Exit::Usage, format!("run {} has ended", places.run)));

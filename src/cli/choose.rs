@@ -7,6 +7,7 @@ use super::run::{BackendArg, FenceArg, RunArgs};
 use crate::execute::backend::tmux::TmuxServer;
 use crate::execute::event::Approval;
 use crate::execute::fence::{self, Mode};
+use crate::execute::suites;
 use crate::git::Repo;
 use crate::plan::config::{BackendChoice, Config, Fence};
 use crate::plan::risk::{Level, Risk};
@@ -97,9 +98,19 @@ pub(super) fn backend(
 }
 
 /// The command of the agent that reviews; empty where no role says who.
-pub(super) fn reviewer(config: &Config) -> Result<Vec<String>, Failure> {
+pub(super) fn reviewer(
+    context: &Context,
+    repo: &Repo,
+    config: &Config,
+) -> Result<Vec<String>, Failure> {
     let Some(name) = &config.roles.reviewer.agent else { return Ok(Vec::new()) };
     if let Some(agent) = config.agents.get(name).filter(|a| !a.command.is_empty()) {
+        let program = agent.command.first().map(String::as_str).unwrap_or_default();
+        if !program.contains('/') && !suites::is_installed(&context.env, repo.root(), program) {
+            let message = format!("the reviewer `{name}` runs `{program}`, which is not installed");
+            return Err(Failure::new(Exit::Environment, message)
+                .hint("install it, or take `roles.reviewer.agent` out"));
+        }
         let model = config.roles.reviewer.model.clone().unwrap_or_default();
         return Ok(agent.command.iter().map(|word| word.replace("{model}", &model)).collect());
     }

@@ -82,6 +82,8 @@ impl From<RunError> for Failure {
                 .hint("nothing was changed; restore the file, or end the run by hand"),
             RunError::NoRoom(_) => Failure::new(Exit::Environment, message)
                 .hint("make room or mend what it says, then `slimductor resume`"),
+            RunError::NoWorktree(_) => Failure::new(Exit::Usage, message)
+                .hint("a task has one while it is worked on, and after it failed"),
             RunError::Git(error) => error.into(),
             RunError::Interrupted => Failure::new(Exit::Interrupted, message),
         }

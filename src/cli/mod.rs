@@ -25,6 +25,7 @@ mod resume;
 mod run;
 mod schema;
 mod status;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -90,6 +91,10 @@ enum Verb {
     Logs(logs::LogsArgs),
     /// Open a worker's tmux session in this terminal.
     Attach(attach::AttachArgs),
+    /// Run the checks of one task by hand, on its worktree as it stands.
+    Verify(verify::VerifyArgs),
+    /// End one worker; the task is then tried again, or asked about.
+    Stop(verify::StopArgs),
     /// Decide about what a run asks: fix, retry, skip, approve or abort.
     Answer(answer::DecideArgs),
     /// Let the packages that blocked tasks wait for be installed.
@@ -200,6 +205,8 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Status(args) => status::status(context, &args),
         Verb::Logs(args) => logs::logs(context, &args),
         Verb::Attach(args) => attach::attach(context, &args),
+        Verb::Verify(args) => verify::verify(context, &args),
+        Verb::Stop(args) => verify::stop(context, &args),
         Verb::Answer(args) => answer::decide(context, &args),
         Verb::Approve(args) => answer::approve(context, &args),
         Verb::Replan(args) => replan::replan(context, &args),

@@ -145,6 +145,7 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
                 Choice::Abort => "abort",
                 Choice::Approve => "approve",
                 Choice::Fix => "fix",
+                Choice::Accept => "accept",
                 Choice::Replan => "replan",
             };
             let task = task.as_ref().map_or("", TaskId::as_str);
@@ -229,7 +230,11 @@ pub fn summary(state: &RunState) -> String {
     match &state.promoted {
         Some(_) if state.pull_request.is_some() => {
             let open = state.pull_request.as_deref().unwrap_or_default();
-            out.push_str(&format!("\n{} was not moved; pull request: {open}", state.header.target));
+            let staging = state.staging_branch();
+            let what =
+                if open.starts_with("http") { "pull request" } else { "open the pull request" };
+            let target = &state.header.target;
+            out.push_str(&format!("\n{target} was not moved; {staging} is pushed; {what}: {open}"));
         }
         Some(to) => out.push_str(&format!("\n{} stands at {}", state.header.target, to.short())),
         None => out.push_str(&format!("\n{} was not moved", state.header.target)),
@@ -238,6 +243,10 @@ pub fn summary(state: &RunState) -> String {
         let category = run.failure.map_or("", |c| c.word());
         let first = run.findings.first().map_or("", |f| f.message.as_str());
         out.push_str(&format!("\n  failed {}: {category}: {first}", state.plan.tasks[task].id));
+    }
+    for (task, run) in state.tasks.iter().enumerate().filter(|(_, t)| t.step == Step::Blocked) {
+        let reason = projection::reason(state, task, run);
+        out.push_str(&format!("\n  blocked {}: {reason}", state.plan.tasks[task].id));
     }
     for branch in &state.kept {
         out.push_str(&format!("\n  kept {branch}"));

@@ -215,7 +215,7 @@ pub fn make_from(
         fail_on_diverged: integration.on_diverged == OnDiverged::Fail,
         pull_request: args.pr,
         max_iterations: gathered.config.orchestration.max_iterations.unwrap_or(3).max(1),
-        reviewer: choose::reviewer(&gathered.config)?,
+        reviewer: choose::reviewer(context, repo, &gathered.config)?,
         allowed_packages: gathered.config.dependencies.allowed_packages.clone(),
         auto_approve: gathered.config.dependencies.auto_approve,
         landed: from.map_or_else(Vec::new, |f| {

@@ -63,8 +63,8 @@ fn text(status: &Status, live: bool) -> String {
     out.push_str(&columns(&rows));
     let s = &status.summary;
     out.push_str(&format!(
-        "{} merged · {} verified · {} completed · {} executing · {} pending · {} failed · {} skipped\n",
-        s.merged, s.verified, s.completed, s.executing, s.pending, s.failed, s.skipped
+        "{} merged · {} verified · {} completed · {} executing · {} pending · {} blocked · {} failed · {} skipped\n",
+        s.merged, s.verified, s.completed, s.executing, s.pending, s.blocked, s.failed, s.skipped
     ));
     out
 }

@@ -182,7 +182,7 @@ pub(super) fn checks(
         }
         let mut step = StepSpec::new(check.command.clone(), argv, check.timeout_ms);
         step.required = check.required;
-        step.test = check.kind == CheckKind::Test;
+        step.test = matches!(check.kind, CheckKind::Test | CheckKind::Custom);
         step.env = own;
         steps.push(step);
     }

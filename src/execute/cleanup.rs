@@ -141,10 +141,18 @@ pub(super) fn save_edits(
     };
     let last = last.ok_or(EffectError::State("the kept worktree stands at no commit"))?;
     let tree = repo.snapshot(&worktree)?;
-    let edited = tree != repo.tree_of(&last)?;
+    let mut edited = tree != repo.tree_of(&last)?;
     if edited {
         let text = "Edited by hand in the kept worktree\n";
         let commit = repo.commit_tree(&tree, &last, text, state.at)?;
+        let changes = repo.diff(&last, &commit)?;
+        let rules = shared.config.boundaries.forbidden(changes.len());
+        // Caches that the checks left there are nobody's work.
+        edited = changes.iter().any(|c| rules.rule(&c.path).is_none());
+        if !edited {
+            store::create_new(&saved, b"", Mode::Private)?;
+            return Ok(None);
+        }
         repo.set_branch(&branch, &commit, "slimductor: keep what a person edited")?;
     }
     store::create_new(&saved, b"", Mode::Private)?;

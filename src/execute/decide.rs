@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::command::{Answer, Command, Effect, Limits, Seen};
 use super::event::{Choice, Event, GateOn, Outcome};
 use super::outcome::{attempt_failed, outcomes};
-use super::state::{Colour, InstallStep, RunState, Step};
+use super::state::{Colour, InstallStep, RunState, Step, TaskRun};
 use super::task_run::GateStep;
 use super::{gate, request};
 use crate::types::{Gate, Millis, Sha, Slot};
@@ -180,7 +180,11 @@ fn is_current(state: &RunState, answer: &Answer) -> bool {
     }
     match (answer.choice, answer.about) {
         (Choice::Abort | Choice::Replan, _) => true,
-        (Choice::Approve, None) => !state.requests(false).is_empty(),
+        (Choice::Accept, _) => state.review_stuck.is_some() || state.waiting.is_some(),
+        (Choice::Approve, None) => {
+            let asks = |t: &TaskRun| t.request.as_ref().is_some_and(|r| !r.approved);
+            state.tasks.iter().any(|t| t.step == Step::Blocked && asks(t))
+        }
         (Choice::Approve, Some((task, attempt))) => {
             let run = &state.tasks[task];
             run.step == Step::Blocked
@@ -281,8 +285,9 @@ fn last_choice(state: &RunState, staging: &Sha) -> Option<Event> {
     let reviewed = state.header.settings.reviewer.is_empty() || state.accepted == state.gated;
     if !reviewed {
         let due = !state.reviewing && state.review_stuck.is_none();
-        let (iteration, commit) = (state.iteration, staging.clone());
-        return due.then_some(Event::ReviewStarted { iteration, commit });
+        let (number, iteration) = (state.reviews + 1, state.iteration);
+        let commit = staging.clone();
+        return due.then_some(Event::ReviewStarted { number, iteration, commit });
     }
     let (from, to) = (state.target_tip.clone(), staging.clone());
     wants_promotion(state).then_some(Event::PromotionStarted { from, to })
@@ -324,7 +329,9 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
 /// The end, or the question to a person, when nothing else is left.
 #[expect(clippy::wildcard_enum_match_arm, reason = "three steps are not a question of activity")]
 fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
-    if !seen.in_flight.is_empty() || !state.gates.is_empty() {
+    // What is chosen and not begun yet counts as what is under way.
+    let open = due(state, &[], &seen.in_flight).iter().any(|e| *e != Effect::CleanUp);
+    if open || !seen.in_flight.is_empty() {
         return None;
     }
     // Somebody who is still at work, or about to be, may mend it.

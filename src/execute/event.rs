@@ -92,7 +92,7 @@ pub enum Event {
     /// Staging holds what the commands changed; the lockfiles have a new hash.
     Installed { number: u32, commit: Sha, environment: String },
     /// Chosen: the reviewer is to look at what is gated.
-    ReviewStarted { iteration: u32, commit: Sha },
+    ReviewStarted { number: u32, iteration: u32, commit: Sha },
     /// What the reviewer said.
     ReviewEnded { iteration: u32, report: JobReport, verdict: Verdict },
     /// The staging branch was pushed; `url` is the pull request's, else `command` opens it.
@@ -131,6 +131,8 @@ pub enum Choice {
     Approve,
     /// Judge what a person has put right in the task's kept worktree.
     Fix,
+    /// Take what is gated as it is, whatever the reviewer says.
+    Accept,
     /// End the run for a new plan that starts from what landed.
     Replan,
     /// End the run; the target stays where it was.

@@ -13,7 +13,7 @@ use crate::verify::tamper;
 /// The most that is read of what a worker says of itself, in bytes.
 const MAX_STATUS: u64 = 64 * 1024;
 /// The file in which workers of the ancestor say how they stand.
-const STATUS: &str = ".task-status.json";
+pub(super) const STATUS: &str = ".task-status.json";
 
 fn finding(category: Category, message: String, subject: &str, help: &str) -> Finding {
     Finding {

@@ -167,13 +167,8 @@ fn train_moves(
                 stage: s.number,
                 findings: s.findings.clone(),
             }),
-            // One of the queue may mend it. When all of it together does not, it is asked about at the end of the turn.
-            Move::BaseRed => {
-                let all = state.train.len();
-                let unknown = prefixes.get(all) == Some(&Known::Unknown);
-                let commit = state.train.last().and_then(|s| s.commit.clone());
-                commit.filter(|_| unknown).and_then(|c| places.start(on(all), Some(c)))
-            }
+            // Asked about at the end of the turn, when nobody is left who may mend it.
+            Move::BaseRed => None,
         });
     }
     events

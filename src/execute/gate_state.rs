@@ -4,7 +4,7 @@
 use super::event::{Event, GateOn, Record};
 use super::state::{IllegalRecord, RunState, Step};
 use super::task_run::{Colour, GateRun, GateStep, Inquest, Stage, TaskRun};
-use crate::types::{Category, Finding, GateNumber, Millis, Sha, StageNumber, TaskId};
+use crate::types::{Category, Finding, GateNumber, Millis, Sha, StageNumber, StepResult, TaskId};
 
 impl RunState {
     /// Applies an event of the gate; others are not its business.
@@ -86,6 +86,11 @@ impl RunState {
                 // What was proven before, or left out by its `paths`, did not run.
                 if report.steps.iter().any(|s| s.skipped.is_none()) {
                     self.suites.count(&run.on);
+                }
+                if run.on == GateOn::Final {
+                    let told =
+                        |s: &StepResult| Some(format!("`{}`: {}", s.command, s.skipped.as_ref()?));
+                    self.left_out = report.steps.iter().filter_map(told).collect();
                 }
                 self.gate_result(&run, findings);
             }

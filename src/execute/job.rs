@@ -74,6 +74,12 @@ pub struct StepSpec {
     /// The generated file whose type check it is: then its output says how it ended, not its exit code.
     #[serde(default)]
     pub conformance: Option<Conformance>,
+    /// The files that its failure must be about; empty where every failure counts.
+    #[serde(default)]
+    pub about: Vec<String>,
+    /// Whether it was found in the project, and not declared.
+    #[serde(default)]
+    pub detected: bool,
     /// Whether it only prepares the worktree: when it fails, nothing else runs.
     #[serde(default)]
     pub setup: bool,
@@ -105,6 +111,8 @@ impl StepSpec {
             test: false,
             scanner: None,
             conformance: None,
+            about: Vec::new(),
+            detected: false,
             setup: false,
         }
     }
@@ -246,8 +254,21 @@ fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
             conformance(step, made, &text);
             continue;
         }
+        step.detected = spec.is_some_and(|s| s.detected);
         if !step.passed() {
             step.output = tail(&log_path(dir, n));
+            let text = last(&log_path(dir, n), SCAN_BYTES).unwrap_or_default();
+            let about = spec.map_or(&[][..], |s| &s.about);
+            let ran = !matches!(step.code, Some(126 | 127)) && !step.timed_out;
+            if ran && !about.is_empty() && !about.iter().any(|file| text.contains(file.as_str())) {
+                step.skipped =
+                    Some("what it found is about none of the contract's files".to_owned());
+            }
+            // pytest says so by its exit code.
+            if step.code == Some(5) && spec.is_some_and(|s| s.test) {
+                step.no_tests =
+                    vacuity::no_tests(&last(&log_path(dir, n), TAIL_BYTES).unwrap_or_default());
+            }
         } else if spec.is_some_and(|s| s.test) && step.skipped.is_none() {
             let text = last(&log_path(dir, n), TAIL_BYTES).unwrap_or_default();
             step.no_tests = vacuity::no_tests(&text);

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod brief;
+pub mod by_hand;
 mod cleanup;
 pub mod command;
 pub mod decide;

@@ -235,6 +235,7 @@ pub fn reason(state: &RunState, task: usize, run: &TaskRun) -> String {
                 if packages.is_empty() { String::new() } else { format!("needs {packages}: ") };
             format!("{asked}{why}")
         }
+        Step::Merged if state.pull_request.is_some() => "in the pull request's branch".to_owned(),
         Step::Merged if state.promoted.is_some() => format!("in {}", state.header.target),
         Step::Merged => "in staging".to_owned(),
         Step::Failed => {

@@ -64,6 +64,8 @@ pub fn facts(places: &Places, state: &RunState) -> report::Report {
         cost: cost(state),
         environment: state.environment.clone(),
         pull_request: state.pull_request.clone(),
+        left_out: state.left_out.clone(),
+        review: state.review_stuck.is_some(),
         tasks: tasks.collect(),
         findings: red(state),
     }

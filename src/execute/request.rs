@@ -1,17 +1,19 @@
 //! Packages that tasks wait for: who is blocked, what is put to a person in one batch, when it is installed. Pure.
 
 use super::event::{Choice, Event};
-use super::state::{RunState, Step};
+use super::evidence;
+use super::state::{RunState, Step, TaskRun};
 use crate::types::{Category, Finding, Sha};
 use crate::verify::{self, deps};
 
 /// The event for a task whose attempt failed only for want of packages that it was not given before.
 pub(super) fn blocked(state: &RunState, task: usize, findings: &[Finding]) -> Option<Event> {
     let (run, spec) = (&state.tasks[task], &state.plan.tasks[task]);
-    let first = verify::leading(findings)?;
-    if first.category != Category::MissingDependency {
-        return None;
-    }
+    // A worker that says that it is blocked is believed in that alone: it costs no attempt, and a person looks.
+    let said = findings.iter().find(|f| f.subject.as_deref() == Some(evidence::STATUS));
+    let first = said.or_else(|| {
+        verify::leading(findings).filter(|f| f.category == Category::MissingDependency)
+    })?;
     let missing: Vec<&String> = findings.iter().filter_map(|f| f.package.as_ref()).collect();
     // What the plan declares says it better than the name of a module.
     let mut packages: Vec<String> = spec.packages.clone();
@@ -22,7 +24,8 @@ pub(super) fn blocked(state: &RunState, task: usize, findings: &[Finding]) -> Op
     packages.sort();
     packages.dedup();
     let news = packages.iter().any(|p| !run.installed.contains(p));
-    (news && !packages.is_empty()).then(|| Event::TaskBlocked {
+    let asks = news && !packages.is_empty();
+    (asks || said.is_some()).then(|| Event::TaskBlocked {
         task: spec.id.clone(),
         attempt: run.attempt,
         reason: first.message.clone(),
@@ -46,9 +49,13 @@ pub(super) fn install(state: &RunState, staging: &Sha) -> Option<Event> {
 /// When nothing else can run: the one batch of requests that is put to a person, or agreed to by the configuration.
 pub(super) fn batch(state: &RunState) -> Option<Event> {
     let requests = state.requests(false);
-    if requests.is_empty() {
+    if !state.tasks.iter().any(|t| t.step == Step::Blocked) {
         return None;
     }
+    let bare = |t: &TaskRun| {
+        t.step == Step::Blocked && t.request.as_ref().is_some_and(|r| r.packages.is_empty())
+    };
+    let bare = state.tasks.iter().any(bare);
     let settings = &state.header.settings;
     // The name of a module is a guess at that of a package: only what the plan or the configuration names needs nobody.
     let allowed = |(task, package): &(usize, String)| {
@@ -67,7 +74,7 @@ pub(super) fn batch(state: &RunState) -> Option<Event> {
         })
         .collect();
     let conflicts = deps::conflicts(&parsed);
-    if state.install_failed.is_none() && conflicts.is_empty() && agreed {
+    if state.install_failed.is_none() && conflicts.is_empty() && agreed && !bare {
         // Its name is not one that a person's answer could have.
         let id = format!("configuration-{}", state.installs + 1);
         return Some(Event::Answered { id, choice: Choice::Approve, task: None });
@@ -79,7 +86,10 @@ pub(super) fn batch(state: &RunState) -> Option<Event> {
             let guess = |p: &&String| !state.plan.tasks[task].packages.contains(p);
             let guessed = request.packages.iter().any(|p| guess(&p));
             let from = if guessed { " (by the name of a module)" } else { "" };
-            asked.push(format!("{id} needs {}{from}", request.packages.join(", ")));
+            asked.push(match request.packages.is_empty() {
+                true => format!("{id}: {}", request.reason),
+                false => format!("{id} needs {}{from}", request.packages.join(", ")),
+            });
         }
     }
     let mut reason = format!("blocked: {}", asked.join("; "));
@@ -89,6 +99,11 @@ pub(super) fn batch(state: &RunState) -> Option<Event> {
     if let Some(finding) = state.install_failed.iter().flatten().next() {
         reason.push_str(&format!("; the installation failed: {}", finding.message));
     }
-    reason.push_str("; `slimductor approve` installs it, `skip` goes on without");
+    reason.push_str(match conflicts.is_empty() {
+        true => "; `slimductor approve` installs it, `skip` goes on without",
+        false => {
+            "; `slimductor approve TASK` installs that of one task, `skip TASK` goes on without"
+        }
+    });
     Some(Event::Escalated { reason })
 }

@@ -15,6 +15,10 @@ impl RunState {
     ) -> Result<(), IllegalRecord> {
         match (choice, task) {
             (Choice::Abort, _) => self.aborting = true,
+            (Choice::Accept, _) => {
+                self.accepted.clone_from(&self.gated);
+                self.review_stuck = None;
+            }
             (Choice::Replan, _) => {
                 self.aborting = true;
                 self.replanning = true;
@@ -63,6 +67,13 @@ impl RunState {
                         && named.is_none_or(|t| t == n)
                     {
                         request.approved = true;
+                        if request.packages.is_empty() {
+                            // It asked for something else, which a person has seen to.
+                            run.step = Step::Pending;
+                            run.request = None;
+                            run.attempts_before += 1;
+                            run.retry_at = None;
+                        }
                     }
                 }
                 self.install_failed = None;
@@ -131,7 +142,8 @@ impl RunState {
                     }
                 }
             }
-            Event::ReviewStarted { iteration, .. } => {
+            Event::ReviewStarted { iteration, number, .. } => {
+                self.reviews = *number;
                 self.iteration = *iteration;
                 self.reviewing = true;
             }

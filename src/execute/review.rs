@@ -16,7 +16,7 @@ const MOST: u64 = 1024 * 1024;
 /// The job of the review that is due: the reviewer's command on the gated tree.
 pub(super) fn job(shared: &Shared, state: &RunState) -> Result<Spec, EffectError> {
     let places = &shared.places;
-    let job = JobId::review(state.iteration);
+    let job = JobId::review(state.reviews);
     store::make_dir(&places.prompts())?;
     let prompt = places.prompts().join(format!("{job}.md"));
     store::replace(&prompt, told(state).as_bytes(), Mode::Private)?;
@@ -53,7 +53,7 @@ pub(super) fn verdict(shared: &Shared, state: &RunState, report: &JobReport) -> 
     if let Some(failure) = report.first_failure() {
         return unreadable(format!("`{}`: {}", failure.command, failure.ending()));
     }
-    let dir = shared.places.job(&JobId::review(state.iteration));
+    let dir = shared.places.job(&JobId::review(state.reviews));
     let text = job::last(&job::log_path(&dir, 0), MOST).unwrap_or_default();
     let objects = text.lines().rev().filter_map(|l| serde_json::from_str(l.trim()).ok());
     let found = objects

@@ -75,6 +75,9 @@ pub enum RunError {
     /// The disk is full or cannot be written.
     #[error("{0}")]
     NoRoom(String),
+    /// A task has no worktree at the moment.
+    #[error("{0} has no worktree now: there is nothing to verify")]
+    NoWorktree(String),
     /// Git refused.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -278,6 +281,11 @@ fn replay(plan: Plan, records: &[Record], places: &Places) -> Result<RunState, R
 
 fn first_of(problems: &[Problem]) -> String {
     problems.first().map_or_else(String::new, |p| p.message.clone())
+}
+
+/// The configuration that a run was made with.
+pub(super) fn config_of(places: &Places) -> Result<Config, RunError> {
+    load_plan(places).map(|(_, config)| config)
 }
 
 fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {

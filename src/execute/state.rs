@@ -52,6 +52,8 @@ pub struct RunState {
     pub base_findings: Vec<Finding>,
     /// Commands that passed, each with the tree on which it did.
     pub proven: BTreeSet<(Sha, String)>,
+    /// What of the last final gate was left out, and why.
+    pub left_out: Vec<String>,
     /// How many suites ran.
     pub suites: Suites,
     /// How long workers and checks were at work, and gates, ms.
@@ -70,6 +72,8 @@ pub struct RunState {
     pub environment: String,
     /// Counts the reviews, from 1.
     pub iteration: u32,
+    /// Counts the reviewer's jobs.
+    pub reviews: u32,
     /// Whether the reviewer looks at it now.
     pub reviewing: bool,
     /// The gated commit that a reviewer accepted.
@@ -162,6 +166,7 @@ impl RunState {
             base_colour: Colour::Unknown,
             base_findings: Vec::new(),
             proven: BTreeSet::new(),
+            left_out: Vec::new(),
             suites: Suites::default(),
             worked_ms: 0,
             gated_ms: 0,
@@ -172,6 +177,7 @@ impl RunState {
             install_failed: None,
             environment: settings.environment.clone(),
             iteration: 1,
+            reviews: 0,
             reviewing: false,
             accepted: None,
             review_stuck: None,
@@ -228,7 +234,6 @@ impl RunState {
                 self.refused = None;
                 self.final_red = None;
                 self.install_failed = None;
-                self.review_stuck = None;
                 if self.base_colour == Colour::Red {
                     self.base_colour = Colour::Unknown;
                     // On a base that was red, red says nothing about a task.
@@ -417,7 +422,7 @@ impl RunState {
                 self.outcome = Some(*outcome);
                 // What was cut down is at work no more.
                 let open = |t: &&mut TaskRun| {
-                    t.is_active() || matches!(t.step, Step::Queued | Step::Suspect | Step::Blocked)
+                    t.is_active() || matches!(t.step, Step::Queued | Step::Suspect)
                 };
                 for run in self.tasks.iter_mut().filter(open) {
                     run.step = Step::Pending;

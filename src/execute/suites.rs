@@ -62,12 +62,18 @@ pub(super) fn detected(
 ) -> Result<Vec<StepSpec>, EffectError> {
     let suites = with_tree(&shared.repo, commit, ecosystem::suites)?;
     let wanted = suites.into_iter().filter(|s| all || s.kind == Kind::Test);
-    let steps = wanted.map(|suite| {
+    let steps = wanted.map(|mut suite| {
+        if suite.ecosystem == "python" && suite.kind == Kind::Test {
+            // As `python3 -m pytest` does it: the project's own packages are found.
+            suite.command =
+                format!("PYTHONPATH=\"$PWD${{PYTHONPATH:+:$PYTHONPATH}}\" {}", suite.command);
+        }
         let argv = shell(&suite.command);
         let mut step = StepSpec::new(suite.command.clone(), argv, LIMIT_MS);
         step.test = suite.kind == Kind::Test;
         step.required = suite.required && suite.kind == Kind::Test;
         step.scanner = (suite.kind == Kind::Security).then(|| suite.command.clone());
+        step.detected = true;
         if !is_installed(&shared.around.env, root, &suite.tool) {
             step.skipped = Some(format!("{} is not installed", suite.tool));
         }
@@ -147,11 +153,19 @@ pub(super) fn signatures(
             steps.push(step);
             continue;
         };
-        let line = contracts::command(template, &files);
+        let python = checker.language == "python";
+        let root = if python { python_root(&contract.file_path, &implementers, &text) } else { "" };
+        // A layout in which `src` is no package but stands on the path.
+        let prefix = if root.is_empty() { "" } else { "MYPYPATH=\"src${MYPYPATH:+:$MYPYPATH}\" " };
+        let line = format!("{prefix}{}", contracts::command(template, &files));
         if !steps.iter().any(|s| s.command == line) {
             let argv = shell(&line);
             let mut step = StepSpec::new(line, argv, LIMIT_MS);
             step.on_contract = true;
+            if !template.contains("{files}") {
+                // It looks at the whole project: what was wrong elsewhere before is not this contract's business.
+                step.about = [&files[..], &implementers].concat();
+            }
             steps.push(step);
         }
         let Some(found) = found else { continue };
@@ -163,11 +177,12 @@ pub(super) fn signatures(
         let id = format!("{GENERATED}_{}", slug(&contract.name));
         let generated = match checker.language {
             "python" => {
-                let module = |p: &str| contracts::python_module(p, "");
+                let module = |p: &str| contracts::python_module(p, root);
                 let of = module(&contract.file_path);
                 of.and_then(|of| conformance_python(&of, &said, &texts(&module))).map(|body| {
                     let file = format!("{id}.py");
                     let line = contracts::conformance_command_python(found.probe, &file);
+                    let line = format!("{prefix}{line}");
                     (line, file, body, Vec::new())
                 })
             }
@@ -195,6 +210,19 @@ pub(super) fn signatures(
         }
     }
     Ok(steps)
+}
+
+/// The directory that stands on Python's path: `src`, when the files lie there and nobody imports it as a package.
+fn python_root(
+    contract: &str,
+    implementers: &[String],
+    text: &dyn Fn(&str) -> Option<String>,
+) -> &'static str {
+    let files = || implementers.iter().map(String::as_str).chain([contract]);
+    let named =
+        |p: &str| text(p).is_some_and(|t| t.contains("from src.") || t.contains("import src."));
+    let inside = files().any(|p| p.starts_with("src/")) && text("src/__init__.py").is_none();
+    if inside && !files().any(named) { "src" } else { "" }
 }
 
 fn slug(name: &str) -> String {

@@ -26,6 +26,10 @@ pub struct Report {
     /// The lockfiles' hash at the end.
     pub environment: String,
     pub pull_request: Option<String>,
+    /// What of the final gate was left out, and why.
+    pub left_out: Vec<String>,
+    /// Whether a reviewer's word stands in the way.
+    pub review: bool,
     pub tasks: Vec<TaskLine>,
     /// What the final gate found.
     pub findings: Vec<Finding>,
@@ -108,11 +112,18 @@ pub fn run_report(facts: &Report) -> String {
         facts.seconds
     ));
     match &facts.promoted {
+        Some(_) if facts.pull_request.is_some() => {
+            out.push_str(&format!(
+                "- `{}` was not moved; `{}` is pushed\n",
+                facts.target, facts.staging
+            ));
+        }
         Some(commit) => out.push_str(&format!("- `{}` stands at {commit}\n", facts.target)),
         None => out.push_str(&format!("- `{}` was not moved\n", facts.target)),
     }
     if let Some(open) = &facts.pull_request {
-        out.push_str(&format!("- pull request: {open}\n"));
+        let what = if open.starts_with("http") { "pull request" } else { "open the pull request" };
+        out.push_str(&format!("- {what}: {open}\n"));
     }
     for branch in &facts.kept {
         out.push_str(&format!("- kept: `{branch}`\n"));
@@ -133,6 +144,9 @@ pub fn run_report(facts: &Report) -> String {
     out.push_str(&format!(
         "- suites: {search} to land, {blame} to blame, {base} on staging, {last} at the end\n"
     ));
+    for left in &facts.left_out {
+        out.push_str(&format!("- skipped at the end: {}\n", cell(left)));
+    }
     out.push_str(&format!("- environment: {}\n", facts.environment));
     out.push('\n');
     table(&mut out, facts);
@@ -243,6 +257,11 @@ pub fn escalation(facts: &Report) -> String {
     let blocked: Vec<&TaskLine> = facts.tasks.iter().filter(|t| t.state == "blocked").collect();
     for t in &blocked {
         out.push_str(&format!("- {} needs {}\n", t.id, cell(&t.needs.join(", "))));
+    }
+    if facts.review {
+        out.push_str(
+            "- take it as it is: `slimductor answer run accept`, then `slimductor resume`\n",
+        );
     }
     if let Some(t) = blocked.first() {
         out.push_str("- install all of it: `slimductor approve`, then `slimductor resume`\n");

@@ -65,7 +65,7 @@ pub enum Move {
     /// The first task is to blame, exactly: the base is green, the base with it is red. Evict it
     /// and its dependants; every prefix but the base is a new tree then.
     Blame,
-    /// The base itself is red: nobody in the queue is to blame.
+    /// The base itself is red, and so is the whole queue on it: nobody in the queue is to blame.
     BaseRed,
 }
 
@@ -82,7 +82,9 @@ pub fn moves(view: &View) -> Vec<Move> {
     // Open prefixes, about which a check would tell something: lo < k < end.
     let end = red.unwrap_or(known.len());
     let running = || (0..known.len()).filter(|&k| known[k] == Known::Running);
-    let stale: Vec<usize> = running().filter(|&k| k < lo || k > end).collect();
+    // On a red base a longer prefix tells something as well: one of its tasks may mend the base.
+    let mending = lo == 0 && red == Some(1) && known[0] == Known::Red;
+    let stale: Vec<usize> = running().filter(|&k| k < lo || (k > end && !mending)).collect();
     let free = view.slots.saturating_sub(running().count());
     let mut moves: Vec<Move> = stale.iter().copied().map(Move::Cancel).collect();
     if red != Some(lo + 1) {
@@ -100,7 +102,16 @@ pub fn moves(view: &View) -> Vec<Move> {
             Known::Unknown if free > 0 => moves.push(Move::Check(0)),
             Known::Unknown | Known::Running => {}
             Known::Green => moves.push(Move::Blame),
-            Known::Red => moves.push(Move::BaseRed),
+            Known::Red if running().any(|k| k > 0) => {}
+            Known::Red => {
+                let whole = known.len() - 1;
+                let open = whole > 1 && known[whole] == Known::Unknown;
+                match open {
+                    true if free > 0 => moves.push(Move::Check(whole)),
+                    true => {}
+                    false => moves.push(Move::BaseRed),
+                }
+            }
         }
     }
     if lo > 0 {
@@ -303,7 +314,11 @@ mod tests {
         assert_eq!(ask(PRIOR, &red(Unknown), 1), [Move::Check(0)]);
         assert_eq!(ask(PRIOR, &red(Running), 1), []);
         assert_eq!(ask(PRIOR, &red(Green), 1), [Move::Blame]);
-        assert_eq!(ask(PRIOR, &red(Red), 1), [Move::BaseRed]);
+        // On a red base the whole queue is tried once: one of it may mend the base.
+        assert_eq!(ask(PRIOR, &red(Red), 1), [Move::Check(2)]);
+        assert_eq!(ask(PRIOR, &[Red, Red, Running], 1), []);
+        assert_eq!(ask(PRIOR, &[Red, Red, Red], 1), [Move::BaseRed]);
+        assert_eq!(ask(PRIOR, &[Red, Red, Green], 1), [Move::Land(2)]);
     }
 
     #[test]

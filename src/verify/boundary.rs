@@ -38,7 +38,7 @@ fn judge_one(
     } else if let Some(rule) = forbidden.rule(path) {
         (
             format!("{what} {shown}, which no task may touch ({rule})"),
-            "leave it as it was, or change `boundaries` in slimductor.yaml".to_owned(),
+            "leave it as it was; what tools make belongs into .gitignore; `boundaries` in slimductor.yaml has the rules".to_owned(),
         )
     } else if change.new_mode == SUBMODULE || change.old_mode == SUBMODULE {
         (

@@ -31,6 +31,9 @@ fn judge_step(step: &StepResult) -> Option<Finding> {
         (Category::LogicError, what)
     } else if !step.required {
         return None;
+    } else if step.code == Some(5) && step.no_tests.is_some() {
+        let line = step.no_tests.as_deref().unwrap_or_default();
+        (Category::Vacuous, format!("`{}` ran no test: {line}", step.command))
     } else if step.passed() {
         let line = step.no_tests.as_ref()?;
         (Category::Vacuous, format!("`{}` passed, and ran no test: {line}", step.command))
@@ -39,7 +42,8 @@ fn judge_step(step: &StepResult) -> Option<Finding> {
             true => format!("no end after {}", length(step.limit_ms)),
             false => step.ending(),
         };
-        let category = match (step.timed_out, step.flaky, step.on_contract) {
+        let absent = matches!(step.code, Some(126 | 127));
+        let category = match (step.timed_out, step.flaky, step.on_contract && !absent) {
             (true, _, _) => Category::Timeout,
             (_, true, _) => Category::Flaky,
             (_, _, true) => Category::ContractMismatch,
@@ -52,7 +56,13 @@ fn judge_step(step: &StepResult) -> Option<Finding> {
         category,
         message,
         subject: Some(step.command.clone()),
-        help: category::help(category).to_owned(),
+        help: match step.detected {
+            true => format!(
+                "{}; the suite was found in the project, `integration` in the plan or in slimductor.yaml names another",
+                category::help(category)
+            ),
+            false => category::help(category).to_owned(),
+        },
         output: step.output.clone(),
         package: category::missing_package(output)
             .filter(|_| category == Category::MissingDependency),

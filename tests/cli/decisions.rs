@@ -136,7 +136,7 @@ fn a_contract_that_is_not_committed_is_refused() {
     s.git(&["commit", "-qm", "contract"]);
     s.write("slimductor.yaml", "contracts: {typecheck: {python: no-such-checker}}\n");
     s.run_plan(&text, &[]).exits(5);
-    assert_eq!(s.states()["a"].1, "contract_mismatch");
+    assert_eq!(s.states()["a"].1, "env_issue");
     s.run(&["abort"]).exits(0);
     s.write("slimductor.yaml", "contracts: {typecheck: off}\n");
     s.run_plan(&text, &[]).exits(0);
