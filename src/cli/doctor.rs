@@ -7,6 +7,7 @@ use super::exit::{Exit, Failure};
 use super::gather;
 use super::output::columns;
 use crate::execute::backend::tmux::TmuxServer;
+use crate::execute::fence::{self, Mode};
 use crate::execute::run;
 use crate::git::Repo;
 
@@ -108,13 +109,23 @@ pub fn doctor(context: &mut Context) -> Result<Exit, Failure> {
         Err(failure) => failure.message.clone(),
     };
     found.push(Finding::new("configuration", config.is_ok(), true, detail, "mend slimductor.yaml"));
-    let fence = "none in this version; boundaries are checked on the diff".to_owned();
+    let mode = fence::strongest(&context.exe);
+    let detail = match mode {
+        Mode::Namespace => {
+            "namespaces: jobs can write their worktree and what lies outside the repository"
+        }
+        Mode::Landlock => {
+            "Landlock: as with namespaces, but sockets and file modes are not covered"
+        }
+        Mode::Off => "neither namespaces nor Landlock are permitted; only diffs are judged",
+    };
+    let help = "do not run workers that you do not trust";
     found.push(Finding::new(
         "write fence",
+        mode == Mode::Namespace,
         false,
-        false,
-        fence,
-        "do not run workers that you do not trust",
+        detail.to_owned(),
+        help,
     ));
     let bad = found.iter().any(|f| f.state == "missing");
     if context.output.manner.json {
