@@ -6,9 +6,9 @@ tools="${SLIMDUCTOR_TEST_TOOLS:?names the directory to fill}"
 mkdir -p "$tools"
 
 venv="$tools/venv"
-if ! "$venv/bin/python" -c 'import pytest, mypy' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import pytest, mypy, fastapi, httpx' 2>/dev/null; then
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check 'pytest==8.*' 'mypy==1.*'
+    "$venv/bin/pip" install -q --disable-pip-version-check 'pytest==8.*' 'mypy==1.*' 'fastapi<1' 'httpx<1'
 fi
 node="$tools/node"
 if ! "$node/node_modules/.bin/tsc" --version >/dev/null 2>&1; then

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::command::Product;
+use super::hot;
 use super::job::{self, Probe};
 use super::shared::{EffectError, Shared, commit_worktree};
 use super::state::{RunState, Step};
@@ -140,6 +141,7 @@ pub(super) fn save_edits(
         None => run.base.as_ref().and_then(|base| repo.take_head(&worktree, base)),
     };
     let last = last.ok_or(EffectError::State("the kept worktree stands at no commit"))?;
+    hot::hide(shared, &state.plan.tasks[task], &last, &worktree.path)?;
     let tree = repo.snapshot(&worktree)?;
     let mut edited = tree != repo.tree_of(&last)?;
     if edited {

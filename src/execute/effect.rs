@@ -165,7 +165,10 @@ pub(super) fn collect(
         return Err(EffectError::State("the attempt has no slot"));
     };
     let text = message::work(&state.header.run_id, &spec.id, attempt, &spec.description);
-    hot::hide(shared, spec, base, &places.slot(slot))?;
+    // Of a fix the worktree shows what the checks of the last attempt were to see.
+    for shown in run.discarded.values().next_back().into_iter().chain([base]) {
+        hot::hide(shared, spec, shown, &places.slot(slot))?;
+    }
     let at = run.worker_ended_at.unwrap_or(state.at);
     let head = commit_worktree(
         repo,

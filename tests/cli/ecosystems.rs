@@ -11,7 +11,7 @@ use super::sandbox::{Ran, Sandbox, plan, python_is_here, ran, task};
 
 /// PATH for projects with real tools: what `SLIMDUCTOR_TEST_TOOLS` holds (`.ci/install-tools.sh` fills it), cargo itself and not its
 /// proxy, which would need a HOME, then the sandbox's own. `None`, said once, when one of `programs` is nowhere.
-fn tools(s: &Sandbox, programs: &[&str]) -> Option<String> {
+pub fn tools(s: &Sandbox, programs: &[&str]) -> Option<String> {
     let mut dirs = Vec::new();
     if let Some(own) = std::env::var_os("SLIMDUCTOR_TEST_TOOLS").map(PathBuf::from) {
         dirs.extend([own.join("venv/bin"), own.join("node/node_modules/.bin")]);

@@ -17,6 +17,7 @@ mod ecosystems;
 mod examples;
 mod failures;
 mod gate;
+mod intents;
 mod plan;
 mod plan_forms;
 mod run;

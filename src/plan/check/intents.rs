@@ -4,7 +4,7 @@
 //! another.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::config::Config;
 use crate::plan::diagnostic::{Code, Problem, shown};
@@ -90,12 +90,15 @@ pub(super) fn lower<'a>(document: &'a Document, facts: &Facts, config: &Config) 
     if unfit.is_empty() {
         return Lowered { document: Cow::Borrowed(document), problems, edits };
     }
-    let order = order_of(document);
+    let mut place = vec![0; document.tasks.len()];
+    for (n, task) in order_of(document).into_iter().enumerate() {
+        place[task] = n;
+    }
     let mut changed = document.clone();
     for (file, mut tasks) in unfit {
         tasks.dedup();
         // In an order that the dependencies already have, so that no circle can come of it.
-        tasks.sort_by_key(|t| order.iter().position(|o| o == t));
+        tasks.sort_by_key(|t| place[*t]);
         let names: Vec<&str> =
             tasks.iter().take(5).map(|t| document.tasks[*t].id.as_str()).collect();
         problems.push(
@@ -136,7 +139,13 @@ fn order_of(document: &Document) -> Vec<usize> {
         ids.collect::<Vec<usize>>()
     };
     let order = Order::new(document.tasks.iter().map(known).collect());
-    let mut all = order.topological.clone();
-    all.extend((0..document.tasks.len()).filter(|t| !order.topological.contains(t)));
+    // By waves, and in the order of the file within one; what stands in a circle comes last, and is refused anyway.
+    let mut all: Vec<usize> = Vec::with_capacity(document.tasks.len());
+    for mut wave in order.waves() {
+        wave.sort_unstable();
+        all.extend(wave);
+    }
+    let placed: BTreeSet<usize> = all.iter().copied().collect();
+    all.extend((0..document.tasks.len()).filter(|t| !placed.contains(t)));
     all
 }
