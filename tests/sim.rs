@@ -668,7 +668,9 @@ fn assert_sound(script: &Script, disk: &Disk, state: &RunState, what: &str) {
                 ),
             }
             for &d in &script.plan.order.dependencies[task] {
-                assert_eq!(state.tasks[d].step, Step::Merged, "{what}: t{task} landed before t{d}");
+                // One that a reviewer sent back had landed all the same.
+                let there = state.tasks[d].merged.is_some();
+                assert!(there, "{what}: t{task} landed before t{d}");
             }
         }
     }

@@ -100,6 +100,7 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
     let over = is_settled(state)
         && state.train.is_empty()
         && state.gates.is_empty()
+        && state.install.is_none()
         && !wants_promotion(state);
     if over && !state.cleaned && may_end(state) {
         due.push(Effect::CleanUp);
@@ -269,6 +270,8 @@ fn last_choice(state: &RunState, staging: &Sha) -> Option<Event> {
         && landed
         && state.train.is_empty()
         && state.gates.is_empty()
+        // A task may be skipped while what it asked for is being installed: that moves staging once more.
+        && state.install.is_none()
         && state.promoted.is_none()
         && state.promotion_blocked.is_none()
         && state.target_moved.is_none()
