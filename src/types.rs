@@ -284,9 +284,15 @@ pub struct StepResult {
     /// Why it was not run, as people read it: `mypy is not installed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Whether it only prepares the worktree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub setup: bool,
     /// Whether it failed, and passed when it ran again, unchanged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flaky: bool,
+    /// What names exactly this command with its words and variables, for results that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Whether it was found in the project, and not declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detected: bool,
@@ -316,7 +322,9 @@ impl StepResult {
             limit_ms: 0,
             on_contract: false,
             skipped: None,
+            setup: false,
             flaky: false,
+            key: None,
             detected: false,
             no_tests: None,
             high: Vec::new(),

@@ -259,8 +259,8 @@ impl Sim<'_> {
                 self.disk.staging.get_or_insert(base);
                 Product::Swapped(Swap::Done)
             }
-            Effect::Prepare { .. }
-            | Effect::PrepareGate { .. }
+            Effect::Prepare { .. } => Product::Prepared { around: None },
+            Effect::PrepareGate { .. }
             | Effect::StopGate { .. }
             | Effect::PrepareInstall { .. } => Product::Nothing,
             Effect::Work { task, attempt } => {
@@ -325,12 +325,15 @@ impl Sim<'_> {
             }
             Effect::BuildGate { gate } => {
                 let gate = state.gates.iter().find(|g| g.number == *gate).unwrap();
-                let GateOn::With { landed, .. } = gate.on else { panic!("only pairs are merged") };
+                let GateOn::With { landed, task } = &gate.on else {
+                    panic!("only pairs are merged")
+                };
+                let (landed, task) = (*landed, state.plan.index_of(task).unwrap());
                 let onto = match landed {
                     0 => state.header.base.clone(),
                     n => state.landed[n - 1].1.clone(),
                 };
-                self.merge(state, gate.tasks[0], &onto)
+                self.merge(state, task, &onto)
             }
             Effect::CheckGate { gate } => {
                 let number = *gate;
@@ -384,9 +387,9 @@ impl Sim<'_> {
                 self.disk.installed = true;
                 Product::Installed { commit, environment: format!("env-{number}") }
             }
-            Effect::Review { iteration } => {
+            Effect::Review { .. } => {
                 let landed = state.tasks.iter().position(|t| t.step == Step::Merged);
-                let verdict = match (*iteration, landed) {
+                let verdict = match (state.iteration, landed) {
                     (1, Some(task)) => Verdict::Iterate {
                         feedback: vec![Feedback {
                             task: state.plan.tasks[task].id.clone(),

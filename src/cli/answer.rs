@@ -75,8 +75,9 @@ pub fn decide(context: &mut Context, args: &DecideArgs) -> Result<Exit, Failure>
         (_, Decision::Accept) => Err(Failure::new(Exit::Usage, "that is decided about the whole")
             .hint("`slimductor answer run accept`")),
         ("run", Decision::Approve) => approve_all(context, args.run.as_deref()),
-        ("run", _) => Err(Failure::new(Exit::Usage, "that is decided about a task: name it")
-            .hint("`slimductor answer TASK fix|retry|skip|approve`, `answer run approve|abort`")),
+        ("run", _) => Err(Failure::new(Exit::Usage, "that is decided about a task: name it").hint(
+            "`slimductor answer TASK fix|retry|skip|approve`, `answer run accept|approve|abort`",
+        )),
         (_, Decision::Abort) => Err(Failure::new(Exit::Usage, "a task is not aborted: skip it")
             .hint("`slimductor abort` ends the whole run")),
         (task, Decision::Fix) => answer(context, &about(task), Choice::Fix),

@@ -9,7 +9,7 @@ use crate::execute::event::Approval;
 use crate::execute::fence::{self, Mode};
 use crate::execute::suites;
 use crate::git::Repo;
-use crate::plan::config::{BackendChoice, Config, Fence};
+use crate::plan::config::{BackendChoice, Config, Fence, PromptBy};
 use crate::plan::risk::{Level, Risk};
 use crate::plan::{Plan, Work};
 use crate::types::{Sha, TaskId};
@@ -105,6 +105,11 @@ pub(super) fn reviewer(
 ) -> Result<Vec<String>, Failure> {
     let Some(name) = &config.roles.reviewer.agent else { return Ok(Vec::new()) };
     if let Some(agent) = config.agents.get(name).filter(|a| !a.command.is_empty()) {
+        if agent.prompt != PromptBy::File {
+            let message = format!("the reviewer `{name}` takes its prompt otherwise than by file");
+            return Err(Failure::new(Exit::Environment, message)
+                .hint("give `prompt: file`, and {prompt_file} where the command wants it"));
+        }
         let program = agent.command.first().map(String::as_str).unwrap_or_default();
         if !program.contains('/') && !suites::is_installed(&context.env, repo.root(), program) {
             let message = format!("the reviewer `{name}` runs `{program}`, which is not installed");

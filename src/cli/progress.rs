@@ -248,6 +248,9 @@ pub fn summary(state: &RunState) -> String {
         let reason = projection::reason(state, task, run);
         out.push_str(&format!("\n  blocked {}: {reason}", state.plan.tasks[task].id));
     }
+    for left in &state.left_out {
+        out.push_str(&format!("\n  skipped {left}"));
+    }
     for branch in &state.kept {
         out.push_str(&format!("\n  kept {branch}"));
     }

@@ -45,7 +45,8 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
         finish(context, &state)?;
         return Ok(exit_of(&state));
     }
-    context.output.note(&format!("run {id}: {}", state.header.request));
+    let request = state.header.request.lines().next().unwrap_or("");
+    context.output.note(format!("run {id}: {request}").trim_end_matches(": "));
     let state = take_up(context, repo, &id, None, args.promote_landed)?;
     finish(context, &state)
 }

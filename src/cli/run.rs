@@ -7,18 +7,19 @@ use clap::{Args, ValueEnum};
 use super::Context;
 use super::choose;
 use super::exit::{Exit, Failure};
-use super::gather::{Purpose, gather};
+use super::gather::{Gathered, Purpose, gather};
 use super::plan::show_problems;
 use super::progress;
-use crate::execute::event::{Outcome, Settings};
+use crate::execute::event::{Approval, Outcome, Settings};
 use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, NewRun};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::execute::{preflight, projection};
 use crate::git::Repo;
+use crate::plan::Task;
 use crate::plan::config::{OnDiverged, Promote};
 use crate::store::Lock;
-use crate::types::{RunId, Sha, TaskId};
+use crate::types::{RunId, Sha};
 
 /// Run a plan.
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub struct RunArgs {
     only: Vec<String>,
     /// Go on in the background; `status`, `logs` and `resume` find it.
     #[arg(long)]
-    detach: bool,
+    pub(super) detach: bool,
     /// Stop after the final gate; the target stays where it is.
     #[arg(long, conflicts_with = "promote_landed")]
     no_promote: bool,
@@ -126,35 +127,32 @@ pub struct From {
     pub target_at: Sha,
     /// What landed so far.
     pub base: Sha,
-    /// Which tasks that was.
-    pub landed: Vec<TaskId>,
+    /// The tasks that landed, as they were asked for.
+    pub landed: Vec<Task>,
 }
 
-impl RunArgs {
-    /// Refuses a plan that could not be run, before anything is given up for it.
-    pub fn check(&self, context: &mut Context) -> Result<(), Failure> {
-        let gathered = gather(context, self.file.as_deref(), Purpose::Run)?;
-        if gathered.analysis.plan.is_some() {
-            return Ok(());
-        }
-        show_problems(context, &gathered);
-        let file = gathered.file.display();
-        Err(Failure::new(Exit::Invalid, format!("the plan {file} is invalid")))
-    }
+/// A run that may be made: everything that could refuse it has agreed.
+pub struct Prepared {
+    gathered: Gathered,
+    target: String,
+    base: Sha,
+    settings: Settings,
+    approval: Approval,
 }
 
 /// Checks the plan, asks what is to be asked, and makes the run.
 pub fn make(context: &mut Context, args: &RunArgs, repo: &Repo) -> Result<(RunId, Lock), Failure> {
-    make_from(context, args, repo, None)
+    let prepared = prepare(context, args, repo, None)?;
+    create(context, repo, prepared, None)
 }
 
-/// The same for a run that goes on from another.
-pub fn make_from(
+/// Everything that may refuse a run, before anything is made or given up for it.
+pub fn prepare(
     context: &mut Context,
     args: &RunArgs,
     repo: &Repo,
     from: Option<&From>,
-) -> Result<(RunId, Lock), Failure> {
+) -> Result<Prepared, Failure> {
     let gathered = gather(context, args.file.as_deref(), Purpose::Run)?;
     if !context.output.manner.json || !gathered.analysis.valid() {
         show_problems(context, &gathered);
@@ -188,6 +186,13 @@ pub fn make_from(
     if let Some(missing) = missing.or_else(|| preflight::commands(&gathered.config, repo.root())) {
         return Err(Failure::new(Exit::Environment, missing.what).hint(missing.help));
     }
+    if args.pr && !repo.has_remote(&target) {
+        return Err(Failure::new(
+            Exit::Environment,
+            format!("--pr: {target} has no remote to push to"),
+        )
+        .hint("`git remote add origin URL`"));
+    }
     let risk = gathered.analysis.risk.as_ref();
     let approval = choose::approve(context, args, risk)?;
     let changed = repo.changed_files(&context.dir).unwrap_or(0);
@@ -218,10 +223,7 @@ pub fn make_from(
         reviewer: choose::reviewer(context, repo, &gathered.config)?,
         allowed_packages: gathered.config.dependencies.allowed_packages.clone(),
         auto_approve: gathered.config.dependencies.auto_approve,
-        landed: from.map_or_else(Vec::new, |f| {
-            let known = f.landed.iter().filter(|id| plan.index_of(id).is_some());
-            known.cloned().collect()
-        }),
+        landed: Vec::new(),
         target_at: from.map(|f| f.target_at.clone()),
         only,
         agent: args.agent.clone(),
@@ -231,6 +233,36 @@ pub fn make_from(
         writable: gathered.config.workers.writable.clone(),
         environment: gathered.environment.hash.clone(),
     };
+    Ok(Prepared { target, base, settings, approval, gathered })
+}
+
+/// Makes the run that was prepared; `from` as it stands now.
+pub fn create(
+    context: &mut Context,
+    repo: &Repo,
+    prepared: Prepared,
+    from: Option<&From>,
+) -> Result<(RunId, Lock), Failure> {
+    let Prepared { gathered, target, mut base, mut settings, approval } = prepared;
+    let Some(plan) = &gathered.analysis.plan else {
+        return Err(Failure::new(Exit::Bug, "a run without a plan was prepared"));
+    };
+    let backend = settings.backend.clone();
+    if let Some(from) = from {
+        base = from.base.clone();
+        settings.target_at = Some(from.target_at.clone());
+        for task in &from.landed {
+            let Some(index) = plan.index_of(&task.id) else { continue };
+            if plan.tasks[index].asks_the_same(task) {
+                settings.landed.push(task.id.clone());
+            } else {
+                let id = &task.id;
+                context.output.note(&format!(
+                    "note: {id} landed as it was asked for before; the new plan asks for something else, so it is worked on again"
+                ));
+            }
+        }
+    }
     let overlay = context.env.iter().filter(|(name, _)| name.starts_with("SLIMDUCTOR__"));
     let (id, lock) = run::create(
         repo,
@@ -251,7 +283,7 @@ pub fn make_from(
             "note: run {older} is unfinished; `slimductor resume {older}` goes on with it"
         ));
     }
-    let how = match backend {
+    let how = match backend.as_str() {
         "tmux" => format!("tmux; `tmux -L {} ls` shows the workers", run::socket_name(repo.root())),
         other => other.to_owned(),
     };
@@ -315,7 +347,7 @@ fn unfinished_before(repo: &Repo, new: &RunId) -> Result<Option<RunId>, Failure>
 }
 
 /// Leaves the run to a coordinator in the background.
-fn detach(context: &mut Context, repo: &Repo, id: &RunId) -> Result<Exit, Failure> {
+pub(super) fn detach(context: &mut Context, repo: &Repo, id: &RunId) -> Result<Exit, Failure> {
     let places = Places { root: repo.root().to_owned(), run: id.clone() };
     let log = places.run_dir().join("coordinator.log");
     spawn_coordinator(context, repo.root(), id, &log)?;

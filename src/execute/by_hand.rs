@@ -61,12 +61,6 @@ pub fn verify(
     }
     let config = run::config_of(places)?;
     let around = surroundings::surroundings(&repo, places, env, &state.header.settings);
-    let tree = repo.snapshot(&worktree)?;
-    let head = match repo.tree_of(base)? == tree {
-        true => base.clone(),
-        false => repo.commit_tree(&tree, base, "what stands in the worktree\n", state.at)?,
-    };
-    let changes = repo.diff(base, &head)?;
     let shared = Shared {
         repo,
         places: places.clone(),
@@ -77,11 +71,22 @@ pub fn verify(
         config,
         hub: Hub::new(|| {}),
     };
+    let repo = &shared.repo;
+    // What the engine wrote there for the checks is not the task's.
+    for shown in run.discarded.values().next_back().into_iter().chain([base]) {
+        hot::hide(&shared, spec, shown, &worktree.path).map_err(failed)?;
+    }
+    let tree = repo.snapshot(&worktree, &shared.furnished(base))?;
+    let head = match repo.tree_of(base)? == tree {
+        true => base.clone(),
+        false => repo.commit_tree(&tree, base, "what stands in the worktree\n", state.at)?,
+    };
+    let changes = repo.diff(base, &head)?;
     let mut verdict = Verdict::default();
     if wants(Part::Boundaries) {
         let rules = &shared.config.boundaries;
         verdict.findings.extend(verify::boundary::judge(spec, &changes, rules));
-        verdict.findings.extend(hot::judge(&shared, spec, &head).map_err(failed)?);
+        verdict.findings.extend(hot::judge(&shared, spec, &changes, &head).map_err(failed)?);
     }
     if wants(Part::Boundaries) || wants(Part::Environment) {
         let found = evidence::tampering(&shared, state, spec, &changes);
@@ -108,7 +113,7 @@ pub fn verify(
             false => wants(Part::Commands),
         });
         if !spec.steps.is_empty() {
-            let report = finish(&exe, &spec, title).map_err(failed)?;
+            let report = finish(&exe, places, &spec, title).map_err(failed)?;
             verdict.findings.extend(verify::command::judge(&report));
             verdict.report = Some(report);
         }
@@ -119,10 +124,12 @@ pub fn verify(
 /// Runs a job beside those of the run, to its end.
 fn finish(
     exe: &std::path::Path,
+    places: &Places,
     spec: &job::Spec,
     title: String,
 ) -> Result<JobReport, EffectError> {
-    let place = tempfile::Builder::new().prefix("sd-verify-").tempdir();
+    // Where no job can write: its spec says what it may do.
+    let place = tempfile::Builder::new().prefix("verify-").tempdir_in(places.run_dir());
     let place = place.map_err(|_| EffectError::State("no temporary directory can be made"))?;
     let dir = place.path().join("job");
     job::create(&dir, spec)?;

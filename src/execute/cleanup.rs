@@ -104,7 +104,13 @@ fn keep_unmerged(
         if worktree.index.exists() && worktree.path.exists() {
             let text =
                 message::work(&state.header.run_id, &spec.id, run.attempt, &spec.description);
-            let head = commit_worktree(repo, &worktree, (base, None), &text, state.at)?;
+            let head = commit_worktree(
+                shared,
+                &worktree,
+                (base, state.staging.as_ref()),
+                &text,
+                state.at,
+            )?;
             return keep(name, head);
         }
         return Ok(());
@@ -142,7 +148,7 @@ pub(super) fn save_edits(
     };
     let last = last.ok_or(EffectError::State("the kept worktree stands at no commit"))?;
     hot::hide(shared, &state.plan.tasks[task], &last, &worktree.path)?;
-    let tree = repo.snapshot(&worktree)?;
+    let tree = repo.snapshot(&worktree, &shared.furnished(&last))?;
     let mut edited = tree != repo.tree_of(&last)?;
     if edited {
         let text = "Edited by hand in the kept worktree\n";

@@ -42,7 +42,7 @@ pub enum Effect {
     /// Commit what those changed on top of staging, and move it there.
     CommitInstall { number: u32 },
     /// Let the reviewer look at what is gated.
-    Review { iteration: u32 },
+    Review { number: u32 },
     /// Move the target to the staging tip.
     Promote { to: Sha },
     /// Push the staging branch and open a pull request.
@@ -75,14 +75,14 @@ impl Effect {
 pub enum Product {
     Nothing,
     Job(JobReport),
+    /// The worktree is ready; what stands around it, where the fence cannot keep that as it was.
+    Prepared {
+        around: Option<String>,
+    },
     Collected {
         head: Sha,
         changes: Vec<Change>,
         found: Vec<Finding>,
-    },
-    /// The worktree is ready.
-    Ready {
-        environment: String,
     },
     Installed {
         commit: Sha,

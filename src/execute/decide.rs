@@ -96,7 +96,7 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
             | Step::Skipped => {}
         }
     }
-    due.extend(gate_due(state));
+    due.extend(gate_due(state, in_flight));
     let over = is_settled(state)
         && state.train.is_empty()
         && state.gates.is_empty()
@@ -109,12 +109,16 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
 }
 
 /// The effects of the queue, the gates, the installation and the review.
-fn gate_due(state: &RunState) -> Vec<Effect> {
+fn gate_due(state: &RunState, in_flight: &HashSet<Effect>) -> Vec<Effect> {
     let mut due = Vec::new();
     let building = state.train.iter().filter(|s| s.commit.is_none());
     due.extend(building.map(|s| Effect::BuildStage { stage: s.number }));
     for run in &state.gates {
         let gate = run.number;
+        if run.step == GateStep::Stopping && in_flight.contains(&Effect::PrepareGate { gate }) {
+            // Its worktree is still being written.
+            continue;
+        }
         due.push(match run.step {
             GateStep::Building => Effect::BuildGate { gate },
             GateStep::Preparing => Effect::PrepareGate { gate },
@@ -132,7 +136,7 @@ fn gate_due(state: &RunState) -> Vec<Effect> {
         });
     }
     if state.reviewing {
-        due.push(Effect::Review { iteration: state.iteration });
+        due.push(Effect::Review { number: state.reviews });
     }
     due
 }
@@ -272,6 +276,8 @@ fn last_choice(state: &RunState, staging: &Sha) -> Option<Event> {
         && state.gates.is_empty()
         // A task may be skipped while what it asked for is being installed: that moves staging once more.
         && state.install.is_none()
+        // The reviewer sits in the final gate's worktree.
+        && !state.reviewing
         && state.promoted.is_none()
         && state.promotion_blocked.is_none()
         && state.target_moved.is_none()

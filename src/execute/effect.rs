@@ -46,7 +46,7 @@ pub(super) fn perform(
             repo.prepare_worktree(&worktree, base, &shared.keep)?;
             furnish(shared, &worktree.path)?;
             cleanup::link(places, id, &worktree.path)?;
-            Ok(Product::Nothing)
+            Ok(Product::Prepared { around: evidence::around(shared) })
         }
         Effect::Collect { task, attempt } => collect(shared, state, *task, *attempt),
         Effect::BuildStage { stage } => {
@@ -55,11 +55,12 @@ pub(super) fn perform(
         }
         Effect::BuildGate { gate } => {
             let run = gate_of(state, *gate)?;
-            let GateOn::With { landed, .. } = run.on else {
+            let GateOn::With { landed, task } = &run.on else {
                 return Err(EffectError::State("only a pair is merged for the gate"));
             };
-            let task = *run.tasks.first().ok_or(EffectError::State("a gate about no task"))?;
-            let onto = match landed {
+            let task = state.plan.index_of(task);
+            let task = task.ok_or(EffectError::State("a gate about no task"))?;
+            let onto = match *landed {
                 0 => &state.header.base,
                 n => &state.landed.get(n - 1).ok_or(EffectError::State("no such landing"))?.1,
             };
@@ -81,6 +82,8 @@ pub(super) fn perform(
         }
         Effect::StopGate { gate } => {
             job::stop(&places.job(&JobId::gate(*gate)))?;
+            // Asked again until whoever waits for its commands has seen their end: not at full speed.
+            std::thread::sleep(std::time::Duration::from_millis(20));
             Ok(Product::Nothing)
         }
         Effect::Land { stage } => {
@@ -171,7 +174,7 @@ pub(super) fn collect(
     }
     let at = run.worker_ended_at.unwrap_or(state.at);
     let head = commit_worktree(
-        repo,
+        shared,
         &places.worktree_of(slot),
         (base, state.staging.as_ref()),
         &text,
@@ -181,7 +184,8 @@ pub(super) fn collect(
     let changes = repo.diff(base, &head)?;
     let mut found = evidence::tampering(shared, state, spec, &changes);
     found.extend(evidence::contracts(shared, state, spec, &head)?);
-    found.extend(hot::judge(shared, spec, &head)?);
+    found.extend(evidence::disturbed(shared, run.around.as_deref()));
+    found.extend(hot::judge(shared, spec, &changes, &head)?);
     found.extend(evidence::said(&places.worktree_of(slot).path));
     Ok(Product::Collected { head, changes, found })
 }
@@ -195,7 +199,12 @@ fn furnish(shared: &Shared, worktree: &Path) -> Result<(), EffectError> {
         let plain = path.components().all(|c| matches!(c, std::path::Component::Normal(_)));
         plain && !name.trim_end_matches('/').is_empty()
     };
-    let free = |name: &str| worktree.join(name).symlink_metadata().is_err();
+    // A kept directory may have become a link to anywhere.
+    let way = |name: &str| {
+        let above = Path::new(name).ancestors().skip(1);
+        above.map(|a| worktree.join(a)).all(|a| !a.is_symlink())
+    };
+    let free = |name: &str| way(name) && worktree.join(name).symlink_metadata().is_err();
     for name in settings.copy.iter().filter(inside) {
         let from = root.join(name);
         if from.is_file() && free(name) {

@@ -32,7 +32,13 @@ pub enum Event {
     /// Chosen: a new attempt, its worktree and its base.
     AttemptStarted { task: TaskId, attempt: Attempt, slot: Slot, base: Sha },
     /// The attempt's worktree holds its base.
-    WorktreeReady { task: TaskId, attempt: Attempt },
+    WorktreeReady {
+        task: TaskId,
+        attempt: Attempt,
+        /// What stood around it, where the fence cannot keep that as it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        around: Option<String>,
+    },
     /// The worker's job is over.
     WorkerEnded { task: TaskId, attempt: Attempt, report: JobReport, finding: Option<Finding> },
     /// What the worker left is committed on the task's branch and compared with what it may touch.

@@ -1,13 +1,14 @@
 //! What is looked at when a worker has ended, beside its diff: what judges it, its contracts' versions, the lockfiles,
 //! and what it says of itself. Gathers; the rules are verify's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::fence::Mode;
 use super::shared::{EffectError, Shared};
 use super::state::RunState;
 use crate::plan::Task;
 use crate::plan::contract::header;
-use crate::types::{Category, Change, Finding, Sha};
+use crate::types::{Category, Change, Finding, Sha, sha256};
 use crate::verify::tamper;
 
 /// The most that is read of what a worker says of itself, in bytes.
@@ -86,10 +87,21 @@ pub(super) fn said(worktree: &Path) -> Option<Finding> {
         return None;
     }
     let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
-    if value.get("status").and_then(|s| s.as_str()) != Some("blocked") {
+    let text = |key: &str| value.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+    let status = text("status").unwrap_or_default();
+    if status == "failed" {
+        let why = text("error").or_else(|| text("blocked_reason")).unwrap_or_default();
+        let why: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
+        return Some(finding(
+            Category::Crash,
+            format!("the worker says that it failed: {why}").trim_end_matches(": ").to_owned(),
+            "",
+            "its output says why",
+        ));
+    }
+    if status != "blocked" {
         return None;
     }
-    let text = |key: &str| value.get(key).and_then(|v| v.as_str()).map(str::to_owned);
     let package = match value.get("needs_dependency") {
         Some(serde_json::Value::String(name)) => Some(name.clone()),
         Some(serde_json::Value::Object(fields)) => {
@@ -113,5 +125,42 @@ pub(super) fn said(worktree: &Path) -> Option<Finding> {
             .to_owned(),
         output: None,
         package,
+    })
+}
+
+/// One word for what of the repository no worker may change and the fence may not keep: configuration, hooks and the
+/// like, and what the run was made from. `None` behind namespaces, which keep all of it.
+pub(super) fn around(shared: &Shared) -> Option<String> {
+    if shared.around.walls.mode == Mode::Namespace {
+        return None;
+    }
+    let common = shared.repo.common();
+    let mut text = String::new();
+    let plain =
+        ["config", "config.worktree", "info/exclude", "info/attributes", "objects/info/alternates"];
+    let mut files: Vec<PathBuf> = plain.iter().map(|name| common.join(name)).collect();
+    files.push(shared.places.plan());
+    files.push(shared.places.config());
+    let hooks = std::fs::read_dir(common.join("hooks")).into_iter().flatten().flatten();
+    files.extend(hooks.map(|entry| entry.path()));
+    files.sort();
+    for path in files {
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        text.push_str(&format!("{} {}\n", path.display(), sha256(&bytes)));
+    }
+    Some(sha256(text.as_bytes()))
+}
+
+/// The finding when that is not as it was before the worker began.
+pub(super) fn disturbed(shared: &Shared, before: Option<&str>) -> Option<Finding> {
+    let now = around(shared)?;
+    (before.is_some_and(|b| b != now)).then(|| {
+        finding(
+            Category::Tampering,
+            "the repository's configuration, hooks or the run's own files changed while it ran"
+                .to_owned(),
+            ".git",
+            "no fence holds here: look at `.git/config` and `.git/hooks` before you go on",
+        )
     })
 }

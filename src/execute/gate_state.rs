@@ -26,6 +26,7 @@ impl RunState {
                     tree: None,
                     colour: Colour::Unknown,
                     findings: Vec::new(),
+                    checked: (Vec::new(), base.clone()),
                     started_at: at,
                 });
             }
@@ -78,8 +79,14 @@ impl RunState {
                 let run = self.gates.remove(found);
                 if let Some(tree) = self.tree_of_gate(&run) {
                     // A result belongs to exactly this tree and command.
-                    let passed = report.steps.iter().filter(|s| s.code == Some(0) && s.passed());
-                    let passed = passed.map(|s| (tree.clone(), s.command.clone()));
+                    let good = |s: &&StepResult| {
+                        s.code == Some(0)
+                            && s.passed()
+                            && s.skipped.is_none()
+                            && s.no_tests.is_none()
+                    };
+                    let passed = report.steps.iter().filter(good);
+                    let passed = passed.filter_map(|s| Some((tree.clone(), s.key.clone()?)));
                     self.proven.extend(passed);
                 }
                 self.gated_ms += report.length_ms();
@@ -127,6 +134,7 @@ impl RunState {
                 let run = &mut self.tasks[index];
                 run.inquest = Some(Inquest {
                     commit: stage.commit.unwrap_or(stage.base),
+                    checked: stage.checked,
                     findings: findings.clone(),
                     again: None,
                     alone: None,
@@ -164,13 +172,28 @@ impl RunState {
                 let to = to.ok_or_else(|| self.illegal(record, "no such stage"))?;
                 (self.train.iter().take(to + 1).map(|s| s.task).collect(), staging)
             }
-            GateOn::Again { task } | GateOn::Alone { task } | GateOn::With { task, .. } => {
+            // Exactly what was red, whoever of it has landed meanwhile.
+            GateOn::Again { task } => {
+                let task = self.index(record, task)?;
+                let checked = self.tasks[task].inquest.as_ref().map(|i| i.checked.clone());
+                checked.unwrap_or_else(|| (vec![task], base_of(task)))
+            }
+            GateOn::Alone { task } => {
                 let task = self.index(record, task)?;
                 (vec![task], base_of(task))
             }
+            GateOn::With { task, landed } => {
+                let task = self.index(record, task)?;
+                let there = |t: &&usize| self.landed.iter().take(*landed).any(|(l, _)| l == *t);
+                let checked = self.tasks[task].inquest.iter().flat_map(|i| &i.checked.0);
+                let mut tasks: Vec<usize> = checked.filter(there).copied().collect();
+                tasks.push(task);
+                (tasks, base_of(task))
+            }
             GateOn::Final => {
                 let merged = (0..self.tasks.len()).filter(|t| self.tasks[*t].step == Step::Merged);
-                (merged.collect(), self.header.base.clone())
+                let from = &self.header.settings.target_at;
+                (merged.collect(), from.clone().unwrap_or_else(|| self.header.base.clone()))
             }
         })
     }
@@ -193,6 +216,7 @@ impl RunState {
                 if let Some(stage) = self.train.iter_mut().find(|s| s.number == *stage) {
                     stage.colour = colour;
                     stage.findings = findings.to_vec();
+                    stage.checked = (run.tasks.clone(), run.base.clone());
                 }
             }
             GateOn::Again { task } => self.inquire(task, |i| i.again = Some(green)),

@@ -9,7 +9,7 @@ use crate::git::Merge;
 use crate::plan::Task;
 use crate::plan::intent::{self, Intent};
 use crate::store::{self, Mode};
-use crate::types::{Category, Finding, Sha};
+use crate::types::{Category, Change, Finding, Sha};
 
 /// The files that a task's intents change, with their new texts; or why they cannot be written.
 type Edited = Result<Vec<(String, String)>, String>;
@@ -97,18 +97,32 @@ pub(super) fn hide(
 pub(super) fn judge(
     shared: &Shared,
     task: &Task,
+    changes: &[Change],
     head: &Sha,
-) -> Result<Option<Finding>, EffectError> {
-    if task.edits.is_empty() {
-        return Ok(None);
-    }
-    let refused = edited(shared, task, head)?.err();
-    Ok(refused.map(|why| Finding {
+) -> Result<Vec<Finding>, EffectError> {
+    let refused = match task.edits.is_empty() {
+        true => None,
+        false => edited(shared, task, head)?.err(),
+    };
+    let changed = |file: &&String| changes.iter().any(|c| c.path == **file);
+    let left = task.own_edits.iter().filter(|file| !changed(file));
+    let mut found: Vec<Finding> = left
+        .map(|file| Finding {
+            category: Category::LogicError,
+            message: format!("did not edit {file}, which no adapter edits for it"),
+            subject: Some(file.clone()),
+            help: "write what the patch intent asks for into the file".to_owned(),
+            output: None,
+            package: None,
+        })
+        .collect();
+    found.extend(refused.map(|why| Finding {
         category: Category::LogicError,
         message: format!("its patch intents cannot be written: {why}"),
         subject: None,
         help: "make the file one that an adapter knows, or mend the intent in the plan".to_owned(),
         output: None,
         package: None,
-    }))
+    }));
+    Ok(found)
 }

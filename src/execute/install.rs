@@ -104,7 +104,7 @@ pub(super) fn commit(shared: &Shared, state: &RunState) -> Result<Product, Effec
             record(&worktree.path.join(manager.record), list)?;
         }
     }
-    let tree = repo.snapshot(&worktree)?;
+    let tree = repo.snapshot(&worktree, &[])?;
     let commit = if tree == repo.tree_of(&install.base)? {
         // Installed beside the tree: nothing in it says so.
         install.base.clone()
@@ -119,7 +119,7 @@ pub(super) fn commit(shared: &Shared, state: &RunState) -> Result<Product, Effec
             return Err(EffectError::State("staging was moved by somebody else"));
         }
     }
-    repo.remove_worktree(&worktree.path)?;
+    // The worktree stays until it is made anew: doing this twice must find the same.
     let environment = environment(shared, &commit)?;
     Ok(Product::Installed { commit, environment })
 }

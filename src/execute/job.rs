@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::fence::Fence;
 use super::process_tree;
 use crate::store::{self, Mode, StoreError};
-use crate::types::{JobId, JobReport, StepResult};
+use crate::types::{JobId, JobReport, StepResult, sha256};
 use crate::verify::contracts;
 use crate::verify::severity::{self, Parsed};
 use crate::verify::vacuity;
@@ -80,6 +80,9 @@ pub struct StepSpec {
     /// Whether it was found in the project, and not declared.
     #[serde(default)]
     pub detected: bool,
+    /// The program that it needs; when that is not there once the worktree is prepared, it is left out and told.
+    #[serde(default)]
+    pub tool: Option<String>,
     /// Whether it only prepares the worktree: when it fails, nothing else runs.
     #[serde(default)]
     pub setup: bool,
@@ -97,6 +100,12 @@ pub struct Conformance {
 }
 
 impl StepSpec {
+    /// What names exactly this command: its words, its variables and what must be true of its output.
+    pub fn key(&self) -> String {
+        let whole = serde_json::json!([self.argv, self.env, self.test, self.scanner]);
+        sha256(whole.to_string().as_bytes())
+    }
+
     /// A command with nothing special about it.
     pub fn new(command: String, argv: Vec<String>, timeout_ms: u64) -> StepSpec {
         StepSpec {
@@ -113,6 +122,7 @@ impl StepSpec {
             conformance: None,
             about: Vec::new(),
             detected: false,
+            tool: None,
             setup: false,
         }
     }
@@ -224,6 +234,7 @@ pub fn end_orphans(dir: &Path) {
     {
         let _ = store::remove_dir(&tmp);
     }
+    let _ = store::remove_dir(&dir.join(super::fence::PRIVATE_TMP));
 }
 
 /// Blocks until no wrapper holds the job.
@@ -255,11 +266,14 @@ fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
             continue;
         }
         step.detected = spec.is_some_and(|s| s.detected);
+        step.key = spec.map(StepSpec::key);
         if !step.passed() {
             step.output = tail(&log_path(dir, n));
             let text = last(&log_path(dir, n), SCAN_BYTES).unwrap_or_default();
             let about = spec.map_or(&[][..], |s| &s.about);
-            let ran = !matches!(step.code, Some(126 | 127)) && !step.timed_out;
+            // Only words about other files say that these are not meant.
+            let ran =
+                !matches!(step.code, Some(126 | 127)) && !step.timed_out && names_a_place(&text);
             if ran && !about.is_empty() && !about.iter().any(|file| text.contains(file.as_str())) {
                 step.skipped =
                     Some("what it found is about none of the contract's files".to_owned());
@@ -286,10 +300,26 @@ fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
     Ok(Some(report))
 }
 
+/// Whether a checker's output names a place in a source file: `src/x.rs:3`, `src/x.ts(3,1)`.
+fn names_a_place(text: &str) -> bool {
+    let ends = [".rs", ".go", ".ts", ".tsx", ".mts", ".cts", ".py"];
+    ends.iter().any(|end| {
+        text.match_indices(end).any(|(at, _)| {
+            let mut rest = text.get(at + end.len()..).unwrap_or("").chars();
+            matches!(rest.next(), Some(':' | '('))
+                && rest.next().is_some_and(|c| c.is_ascii_digit())
+        })
+    })
+}
+
 /// What a type checker's words about a generated file say; its exit code counts for nothing, because the last line of
 /// that file is wrong on purpose.
 fn conformance(step: &mut StepResult, made: &Conformance, output: &str) {
     if step.timed_out || step.signal.is_some() {
+        return;
+    }
+    if matches!(step.code, Some(126 | 127)) {
+        // The checker is not there: that is no word about the contract.
         return;
     }
     match contracts::conformance(&made.text, output, &made.file) {

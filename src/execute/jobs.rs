@@ -87,12 +87,23 @@ pub(super) fn make_job(
                 _ => None,
             };
             let by_task = shares(shared, state, &gate.tasks, &changed)?;
+            let mut list = list;
+            if gate.on == GateOn::Base {
+                // It is asked whether they pass at all, not whether something touched them.
+                list.iter_mut().for_each(|(_, check)| check.paths.clear());
+            }
             let checks = Checks { about, list: &list, changed: &changed, by_task: &by_task };
             let job = JobId::gate(*number);
             let mut spec = brief::checks(shared, state, job, &checks, commit, &worktree)?;
             if detect {
-                for step in suites::detected(shared, commit, &worktree.path, last)? {
-                    if !spec.steps.iter().any(|s| s.command == step.command) {
+                for step in suites::detected(shared, commit, last)? {
+                    let same = |s: &StepSpec| {
+                        s.command == step.command
+                            && s.required >= step.required
+                            && s.test >= step.test
+                            && s.env == step.env
+                    };
+                    if !spec.steps.iter().any(same) {
                         spec.steps.push(step);
                     }
                 }
@@ -107,10 +118,10 @@ pub(super) fn make_job(
                 &changed.there,
                 root,
             )?);
-            if !last {
-                // What passed on exactly this tree is not run again; at the end everything is.
+            if matches!(gate.on, GateOn::Prefix { .. }) {
+                // What passed on exactly this tree is not run again; at the end, and to find out why, everything is.
                 let tree = shared.repo.tree_of(commit)?;
-                spec.steps.retain(|s| !state.proven.contains(&(tree.clone(), s.command.clone())));
+                spec.steps.retain(|s| !state.proven.contains(&(tree.clone(), s.key())));
             }
             if !spec.steps.is_empty() {
                 spec.steps.splice(0..0, setup(shared));
@@ -121,9 +132,7 @@ pub(super) fn make_job(
         Effect::RunInstall { number } => {
             Ok((install::job(shared, state)?, format!("install-{number}")))
         }
-        Effect::Review { iteration } => {
-            Ok((review::job(shared, state)?, format!("review-{iteration}")))
-        }
+        Effect::Review { number } => Ok((review::job(shared, state)?, format!("review-{number}"))),
         Effect::CreateStaging
         | Effect::Prepare { .. }
         | Effect::Collect { .. }

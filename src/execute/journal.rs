@@ -171,7 +171,7 @@ mod tests {
     use crate::types::TaskId;
 
     fn ready(n: u32) -> Event {
-        Event::WorktreeReady { task: TaskId::parse("a").unwrap(), attempt: n }
+        Event::WorktreeReady { task: TaskId::parse("a").unwrap(), attempt: n, around: None }
     }
 
     fn written(dir: &Path) -> PathBuf {

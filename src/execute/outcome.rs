@@ -20,7 +20,7 @@ pub(super) fn outcomes(
             Ok(Product::Swapped(Swap::Done)) if matches!(done.effect, Effect::Land { .. }) => {
                 events.extend(landed(state));
             }
-            Ok(product) => events.extend(outcome(state, &done.effect, product, limits)),
+            Ok(product) => events.extend(outcome(state, seen, &done.effect, product, limits)),
             Err(Trouble::Refused(error) | Trouble::NoRoom(error)) => {
                 events.push(refused(state, seen, &done.effect, error, limits));
             }
@@ -39,15 +39,22 @@ fn landed(state: &RunState) -> Vec<Event> {
     front.filter_map(event).collect()
 }
 
-fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits) -> Option<Event> {
+fn outcome(
+    state: &RunState,
+    seen: &Seen,
+    effect: &Effect,
+    product: &Product,
+    limits: &Limits,
+) -> Option<Event> {
     let id = |task: usize| state.plan.tasks[task].id.clone();
     let event = match (effect, product) {
         (Effect::CreateStaging, Product::Swapped(Swap::Done)) => Event::StagingCreated,
         (Effect::CreateStaging, Product::Swapped(Swap::Elsewhere(at))) => {
             elsewhere("the staging branch", at.as_ref())
         }
-        (Effect::Prepare { task, attempt }, Product::Nothing) => {
-            Event::WorktreeReady { task: id(*task), attempt: *attempt }
+        (Effect::Prepare { task, attempt }, Product::Prepared { around }) => {
+            let around = around.clone();
+            Event::WorktreeReady { task: id(*task), attempt: *attempt, around }
         }
         (Effect::Work { task, attempt }, Product::Job(report)) => Event::WorkerEnded {
             task: id(*task),
@@ -99,6 +106,12 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
             findings: verify::command::judge(report),
             report: report.clone(),
         },
+        // Until what ran its commands has seen the end, something of it may still write there.
+        (Effect::StopGate { gate }, Product::Nothing)
+            if seen.in_flight.contains(&Effect::CheckGate { gate: *gate }) =>
+        {
+            return None;
+        }
         (Effect::StopGate { gate }, Product::Nothing) => Event::GateStopped { gate: *gate },
         (Effect::Land { .. }, Product::Swapped(Swap::Elsewhere(at))) => {
             elsewhere("the staging branch", at.as_ref())
@@ -160,9 +173,9 @@ fn outcome(state: &RunState, effect: &Effect, product: &Product, limits: &Limits
             let (commit, environment) = (commit.clone(), environment.clone());
             Event::Installed { number: *number, commit, environment }
         }
-        (Effect::Review { iteration }, Product::Reviewed { report, verdict }) => {
+        (Effect::Review { .. }, Product::Reviewed { report, verdict }) => {
             let (report, verdict) = (report.clone(), verdict.clone());
-            Event::ReviewEnded { iteration: *iteration, report, verdict }
+            Event::ReviewEnded { iteration: state.iteration, report, verdict }
         }
         (Effect::Propose { to }, Product::Proposed { url, command }) => {
             Event::PullRequest { commit: to.clone(), url: url.clone(), command: command.clone() }
@@ -215,12 +228,20 @@ fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: 
         Effect::RunInstall { .. } => failed("install packages", error),
         Effect::CommitInstall { .. } => failed("commit what was installed", error),
         Effect::Review { .. } => failed("run the reviewer", error),
-        Effect::Propose { .. } => failed("push the staging branch", error),
+        Effect::Propose { .. } => blocked("push the staging branch", error),
         Effect::Land { .. } => failed("move the staging branch", error),
-        Effect::MergeTarget { .. } => failed("merge the target into staging", error),
-        Effect::Promote { .. } => failed("move the target branch", error),
+        Effect::MergeTarget { .. } => blocked("merge the target into staging", error),
+        Effect::Promote { .. } => blocked("move the target branch", error),
         Effect::CleanUp => failed("clean up", error),
         Effect::DropAnswer { .. } => failed("remove an answer", error),
+    }
+}
+
+/// The promotion is put off: until somebody resumes, answers are taken again.
+fn blocked(what: &str, error: &str) -> Event {
+    Event::PromotionBlocked {
+        reason: format!("cannot {what}: {error}"),
+        help: "put right what it says, then `slimductor resume`".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::event::GateOn;
 use super::event::Outcome;
 use super::state::RunState;
-use super::task_run::{GateRun, Step, TaskRun};
+use super::task_run::{Colour, GateRun, Step, TaskRun};
 use crate::plan::Check;
 use crate::types::{Attempt, TaskId};
 
@@ -90,6 +90,11 @@ impl RunState {
             checks.iter().flatten().map(|c| (None, c.clone())).collect()
         };
         match (&gate.on, &plan.final_checks) {
+            // What came in by a merge of the target or an installation was on no gate yet.
+            (GateOn::Final, Some(_)) if self.base_colour != Colour::Green => {
+                let all = own.chain(common(&plan.incremental)).chain(common(&plan.final_checks));
+                (all.collect(), false)
+            }
             (GateOn::Final, Some(_)) => (common(&plan.final_checks), false),
             (GateOn::Final, None) => (own.chain(common(&plan.incremental)).collect(), true),
             _ => (own.chain(common(&plan.incremental)).collect(), plan.incremental.is_none()),

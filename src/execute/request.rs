@@ -24,6 +24,10 @@ pub(super) fn blocked(state: &RunState, task: usize, findings: &[Finding]) -> Op
     packages.sort();
     packages.dedup();
     let news = packages.iter().any(|p| !run.installed.contains(p));
+    if !news {
+        // What it asks for was given: the next word is a person's.
+        packages.clear();
+    }
     let asks = news && !packages.is_empty();
     (asks || said.is_some()).then(|| Event::TaskBlocked {
         task: spec.id.clone(),

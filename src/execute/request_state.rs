@@ -130,8 +130,11 @@ impl RunState {
                 self.rebase_queue(commit);
                 self.environment.clone_from(environment);
                 for run in &mut self.tasks {
-                    if run.step == Step::Blocked && run.request.as_ref().is_some_and(|r| r.approved)
-                    {
+                    // One that was approved meanwhile waits for the next installation.
+                    let served = run.request.as_ref().is_some_and(|r| {
+                        r.approved && r.packages.iter().all(|p| install.packages.contains(p))
+                    });
+                    if run.step == Step::Blocked && served {
                         run.step = Step::Pending;
                         run.request = None;
                         run.installed.extend(install.packages.iter().cloned());
@@ -142,7 +145,13 @@ impl RunState {
                     }
                 }
             }
-            Event::ReviewStarted { iteration, number, .. } => {
+            Event::PullRequest { commit, url, command } => {
+                self.promoting = None;
+                self.promoted = Some(commit.clone());
+                self.pull_request = Some(url.clone().unwrap_or_else(|| command.clone()));
+            }
+            Event::ReviewStarted { iteration, number, commit } => {
+                self.review_of = Some(commit.clone());
                 self.reviews = *number;
                 self.iteration = *iteration;
                 self.reviewing = true;
@@ -156,7 +165,7 @@ impl RunState {
     fn reviewed(&mut self, iteration: u32, verdict: &Verdict) {
         self.reviewing = false;
         match verdict {
-            Verdict::Accept { .. } => self.accepted.clone_from(&self.gated),
+            Verdict::Accept { .. } => self.accepted.clone_from(&self.review_of),
             Verdict::Iterate { feedback } if iteration < self.header.settings.max_iterations => {
                 for said in feedback {
                     let Some(task) = self.plan.index_of(&said.task) else { continue };
@@ -189,6 +198,7 @@ impl RunState {
                 ));
             }
             Verdict::Unreadable { why } => {
+                self.review_unreadable = true;
                 self.review_stuck = Some(format!("the review cannot be used: {why}"));
             }
         }

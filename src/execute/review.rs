@@ -79,7 +79,13 @@ pub(super) fn verdict(shared: &Shared, state: &RunState, report: &JobReport) -> 
                 let Some(task) = task else {
                     return unreadable(format!("it names `{name}`, which is no task that landed"));
                 };
-                feedback.push(Feedback { task, message: text(&said, "message") });
+                let message = text(&said, "message");
+                if message.trim().is_empty() {
+                    return unreadable(format!(
+                        "it sends {task} back and says nothing in `message`"
+                    ));
+                }
+                feedback.push(Feedback { task, message });
             }
             match feedback.is_empty() {
                 true => unreadable("it wants changes and names no task".to_owned()),

@@ -12,6 +12,7 @@ use super::backend::tmux::TmuxServer;
 use super::command::{History, Limits};
 use super::engine::{self, EngineError};
 use super::event::{Approval, Event, Record, Settings};
+use super::fence::{self, Mode as FenceMode};
 use super::journal::{self, Journal, JournalError};
 use super::process_tree;
 use super::reports;
@@ -411,6 +412,12 @@ pub fn drive(
         .enable_all()
         .build()
         .map_err(|e| RunError::NoRoom(format!("cannot start the event loop: {e}")))?;
+    let sockets = fence::tmux_sockets(env.get("TMUX_TMPDIR").map(String::as_str));
+    // Made before it is covered: a server that a person starts later must not appear in a worker's view.
+    let made = state.header.settings.fence == FenceMode::Namespace.word() && !sockets.exists();
+    if made {
+        store::make_dir(&sockets)?;
+    }
     let mut repo = repo;
     repo.freeze_config(&places.run_dir().join("gitconfig"))?;
     repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
@@ -438,6 +445,9 @@ pub fn drive(
     });
     // Threads that wait for jobs would hold the process; the jobs go on without it.
     runtime.shutdown_background();
+    if made {
+        store::remove_empty_dir(&sockets);
+    }
     result?;
     reports::write(&places, &state)?;
     if state.outcome.is_some() {

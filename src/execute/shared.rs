@@ -32,6 +32,15 @@ pub struct Shared {
     pub(super) hub: Hub,
 }
 
+impl Shared {
+    /// What the engine itself puts into worktrees that start at `base`: neither judged nor committed.
+    pub(super) fn furnished(&self, base: &Sha) -> Vec<String> {
+        let names = self.config.worktree.copy.iter().chain(&self.config.worktree.symlink);
+        let names = names.map(|n| n.trim_matches('/').to_owned()).filter(|n| !n.is_empty());
+        names.filter(|n| !self.repo.has_path(base, n)).collect()
+    }
+}
+
 /// Why an effect failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EffectError {
@@ -58,26 +67,27 @@ pub(super) fn trouble(error: EffectError) -> Trouble {
 
 /// The commit that holds what stands in a worktree: the worker's own where it says the same, else one on top.
 pub(super) fn commit_worktree(
-    repo: &Repo,
+    shared: &Shared,
     worktree: &Worktree,
     (base, staging): (&Sha, Option<&Sha>),
     text: &str,
     at: i64,
 ) -> Result<Sha, EffectError> {
-    // A commit that stands on what landed meanwhile would take that back when it is merged: only its tree counts then.
-    let news = |head: &Sha| match staging {
+    let repo = &shared.repo;
+    // Commits that stand on anything but the base would bring that along, or take it back: only their tree counts then.
+    let alone = |head: &Sha| match staging {
         Some(staging) => repo.merge_base(head, staging).is_ok_and(|b| b.as_ref() == Some(base)),
         None => true,
     };
     let own = || {
         let head = repo.take_head(worktree, base);
-        head.filter(|h| repo.contains(h, base).unwrap_or(false)).filter(news)
+        head.filter(|h| repo.grew_from(h, base).unwrap_or(false)).filter(alone)
     };
     if !worktree.path.exists() {
         // The worker removed it; what it had committed before is all that there is.
         return Ok(own().unwrap_or_else(|| base.clone()));
     }
-    let tree = repo.snapshot(worktree)?;
+    let tree = repo.snapshot(worktree, &shared.furnished(base))?;
     if tree == repo.tree_of(base)? {
         return Ok(base.clone());
     }

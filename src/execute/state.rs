@@ -50,7 +50,7 @@ pub struct RunState {
     /// What is known of the staging tip by itself.
     pub base_colour: Colour,
     pub base_findings: Vec<Finding>,
-    /// Commands that passed, each with the tree on which it did.
+    /// Commands that passed, by their keys, each with the tree on which it did.
     pub proven: BTreeSet<(Sha, String)>,
     /// What of the last final gate was left out, and why.
     pub left_out: Vec<String>,
@@ -74,6 +74,10 @@ pub struct RunState {
     pub iteration: u32,
     /// Counts the reviewer's jobs.
     pub reviews: u32,
+    /// What the reviewer looks at, or looked at last.
+    pub review_of: Option<Sha>,
+    /// Whether its last word could not be used: the next coordinator asks again.
+    pub review_unreadable: bool,
     /// Whether the reviewer looks at it now.
     pub reviewing: bool,
     /// The gated commit that a reviewer accepted.
@@ -178,6 +182,8 @@ impl RunState {
             environment: settings.environment.clone(),
             iteration: 1,
             reviews: 0,
+            review_of: None,
+            review_unreadable: false,
             reviewing: false,
             accepted: None,
             review_stuck: None,
@@ -234,6 +240,9 @@ impl RunState {
                 self.refused = None;
                 self.final_red = None;
                 self.install_failed = None;
+                if std::mem::take(&mut self.review_unreadable) {
+                    self.review_stuck = None;
+                }
                 if self.base_colour == Colour::Red {
                     self.base_colour = Colour::Unknown;
                     // On a base that was red, red says nothing about a task.
@@ -266,8 +275,9 @@ impl RunState {
                 };
                 self.touch(task, at);
             }
-            Event::WorktreeReady { task, .. } => {
+            Event::WorktreeReady { task, around, .. } => {
                 let run = self.task_at(record, task, &[Step::Preparing])?;
+                run.around.clone_from(around);
                 run.step = Step::Working;
                 run.unsaved = None;
                 self.touch(task, at);
@@ -378,13 +388,9 @@ impl RunState {
             | Event::InstallReady { .. }
             | Event::InstallEnded { .. }
             | Event::Installed { .. }
+            | Event::PullRequest { .. }
             | Event::ReviewStarted { .. }
             | Event::ReviewEnded { .. } => self.apply_request(record, at)?,
-            Event::PullRequest { commit, url, command } => {
-                self.promoting = None;
-                self.promoted = Some(commit.clone());
-                self.pull_request = Some(url.clone().unwrap_or_else(|| command.clone()));
-            }
             Event::PromotionStarted { to, .. } => self.promoting = Some(to.clone()),
             Event::Promoted { to, .. } => {
                 self.promoting = None;

@@ -57,7 +57,6 @@ pub fn is_installed(env: &BTreeMap<String, String>, root: &Path, program: &str) 
 pub(super) fn detected(
     shared: &Shared,
     commit: &Sha,
-    root: &Path,
     all: bool,
 ) -> Result<Vec<StepSpec>, EffectError> {
     let suites = with_tree(&shared.repo, commit, ecosystem::suites)?;
@@ -74,9 +73,8 @@ pub(super) fn detected(
         step.required = suite.required && suite.kind == Kind::Test;
         step.scanner = (suite.kind == Kind::Security).then(|| suite.command.clone());
         step.detected = true;
-        if !is_installed(&shared.around.env, root, &suite.tool) {
-            step.skipped = Some(format!("{} is not installed", suite.tool));
-        }
+        // Asked when the worktree is prepared: its setup may bring the tool.
+        step.tool = Some(suite.tool);
         step
     });
     Ok(steps.collect())
@@ -138,7 +136,11 @@ pub(super) fn signatures(
         let implementers: Vec<String> =
             paths.iter().filter(|p| same(p)).filter(ours).take(MOST_FILES).cloned().collect();
         let found = checker.candidates.iter();
-        let found = found.clone().find(|c| is_installed(&shared.around.env, root, c.probe));
+        let there = |program: &str| {
+            let env = &shared.around.env;
+            is_installed(env, root, program) || is_installed(env, shared.repo.root(), program)
+        };
+        let found = found.clone().find(|c| there(c.probe));
         // What the change touches, with the contract: what was there before is not this task's to answer for.
         let ours = |p: &&String| same(p) && paths.contains(p) && !is_test(p);
         let mut files: Vec<String> = changed.iter().filter(ours).cloned().collect();

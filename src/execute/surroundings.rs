@@ -20,6 +20,14 @@ pub fn surroundings(
     let mut shut = vec![repo.root().to_owned(), repo.common().to_owned()];
     // Checkouts of the same repository that stand elsewhere.
     shut.extend(repo.worktrees().into_iter().filter(|w| !w.starts_with(places.worktrees())));
+    // A submodule: the repository that holds it is somebody's as well.
+    let text = repo.common().to_string_lossy().into_owned();
+    shut.extend(text.split_once("/.git/modules/").map(|(above, _)| PathBuf::from(above)));
+    // What runs outside the fence.
+    shut.extend(std::env::current_exe());
+    shut.extend(repo.program());
+    // It may be a link to another disk.
+    shut.push(places.worktrees());
     let home = env.get("HOME").map(PathBuf::from);
     // What these say is run by every git command, the engine's included.
     let config = env.get("XDG_CONFIG_HOME").map(PathBuf::from);
@@ -48,6 +56,7 @@ pub fn surroundings(
             read_only: fence::existing(shut),
             writable: fence::existing(writable),
             hidden,
+            private_tmp: None,
         },
     }
 }

@@ -86,6 +86,8 @@ pub struct TaskRun {
     pub request: Option<Request>,
     /// Packages that were installed for it; asked for again, they do not help.
     pub installed: Vec<String>,
+    /// What stood around its worktree when the worker began, where the fence cannot keep that as it was.
+    pub around: Option<String>,
     /// The hash of the lockfiles that its current attempt works with.
     pub environment: String,
 }
@@ -107,6 +109,8 @@ pub struct Inquest {
     pub commit: Sha,
     /// What was found on it.
     pub findings: Vec<Finding>,
+    /// The tasks whose verification was part of that, and from where changes were counted.
+    pub checked: (Vec<usize>, Sha),
     /// Whether the same tree passed when its checks ran again.
     pub again: Option<bool>,
     /// Whether the task's work passes on the base that it had.
@@ -145,6 +149,7 @@ impl TaskRun {
             flaky: 0,
             request: None,
             installed: Vec::new(),
+            around: None,
             environment: String::new(),
         }
     }
@@ -201,6 +206,8 @@ pub struct Stage {
     pub tree: Option<Sha>,
     pub colour: Colour,
     pub findings: Vec<Finding>,
+    /// The tasks whose verification its colour comes from, and from where changes were counted.
+    pub checked: (Vec<usize>, Sha),
     /// When it was chosen, ms: the time of its merge commit.
     pub started_at: Millis,
 }

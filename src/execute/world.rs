@@ -18,7 +18,7 @@ use super::event::{Choice, Event, Record};
 use super::hub::Hub;
 use super::journal::{Journal, JournalError};
 use super::projection;
-use super::shared::{Shared, trouble};
+use super::shared::{EffectError, Shared, trouble};
 use super::state::RunState;
 use super::watch::run_job_effect;
 use super::worktree::Places;
@@ -221,7 +221,11 @@ impl World for RealWorld {
                 });
             } else {
                 tokio::task::spawn_blocking(move || {
-                    let result = perform(&shared, &effect, &state);
+                    // An effect that breaks down must come back all the same, or the run waits for ever.
+                    let tried = std::panic::AssertUnwindSafe(|| perform(&shared, &effect, &state));
+                    let result = std::panic::catch_unwind(tried).unwrap_or(Err(
+                        EffectError::State("this is a bug in slimductor: an effect broke down"),
+                    ));
                     let done = Done { effect, result: result.map_err(trouble) };
                     let _ = sender.send(Message::Done(Box::new(done)));
                 });

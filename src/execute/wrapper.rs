@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::job::{
     Exit, JobError, Pid, Spec, StepSpec, is_cancelled, lock_path, log_path, read_spec,
 };
+use super::suites::is_installed;
 use super::{fence, process_tree};
 use crate::store::{self, Lock, Mode};
 use crate::types::{Ending, JobReport, StepResult};
@@ -36,6 +37,9 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
         made.map_err(|source| JobError::Run { what: "a temporary directory".to_owned(), source })?;
     let tmp = made.keep();
     store::link(&tmp, &dir.join("tmp"))?;
+    if spec.fence.as_ref().is_some_and(|f| f.mode == fence::Mode::Namespace) {
+        store::make_dir(&dir.join(fence::PRIVATE_TMP))?;
+    }
     let mut stop = Stop::new()?;
     let mut report = JobReport { ending: Ending::Finished, steps: Vec::new() };
     for (n, step) in spec.steps.iter().enumerate() {
@@ -65,6 +69,7 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
     store::replace(&dir.join("exit.json"), &text, Mode::Private)?;
     // What a command made unremovable says nothing about how it ended.
     let _ = store::remove_dir(&tmp);
+    let _ = store::remove_dir(&dir.join(fence::PRIVATE_TMP));
     drop(lock);
     Ok(())
 }
@@ -108,7 +113,11 @@ async fn run_step(
     let mut result = StepResult::new(step.command.clone(), step.required);
     result.limit_ms = step.timeout_ms;
     result.on_contract = step.on_contract;
+    result.setup = step.setup;
     result.skipped.clone_from(&step.skipped);
+    if let Some(tool) = step.tool.as_ref().filter(|t| !is_installed(&spec.env, &spec.cwd, t)) {
+        result.skipped = Some(format!("{tool} is not installed"));
+    }
     if result.skipped.is_some() {
         return Ok((result, false));
     }

@@ -17,7 +17,12 @@ impl Repo {
     /// The git command, hardened: no hooks, no file monitor, no inherited GIT_* but the identities.
     #[expect(clippy::disallowed_methods, reason = "the one place that starts git")]
     fn command(&self) -> Command {
-        let mut command = Command::new("git");
+        // The one that was found first: what is put before it on PATH later is somebody else's.
+        let program = self.program.clone().unwrap_or_else(|| PathBuf::from("git"));
+        let mut command = match program.is_absolute() {
+            true => Command::new(program),
+            false => Command::new("git"),
+        };
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let identity = text.starts_with("GIT_AUTHOR_") || text.starts_with("GIT_COMMITTER_");
@@ -30,6 +35,7 @@ impl Repo {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .envs(self.config.iter().map(|path| ("GIT_CONFIG_GLOBAL", path)))
+            .envs(self.config.iter().map(|_| ("GIT_CONFIG_NOSYSTEM", "1")))
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             // Ctrl-C is for us: a git that it cut down would look like a failure.
@@ -76,9 +82,13 @@ impl Repo {
     /// can have changed it. A filter that a worker puts into HOME is not run by us.
     pub fn freeze_config(&mut self, path: &Path) -> Result<(), GitError> {
         if !path.exists() {
-            let list = ["config", "--global", "--includes", "--list", "-z"].map(OsStr::new);
-            // Without such a file git fails, and there is nothing to keep.
-            let text = self.run_ok(&self.root, &list, None).unwrap_or_default();
+            let mut text = String::new();
+            for scope in ["--system", "--global"] {
+                let list = ["config", scope, "--includes", "--list", "-z"].map(OsStr::new);
+                // Without such a file git fails, and there is nothing to keep.
+                text.push_str(&self.run_ok(&self.root, &list, None).unwrap_or_default());
+                text.push('\0');
+            }
             let mut out = String::new();
             for entry in text.split('\0').filter(|e| !e.is_empty()) {
                 let (name, value) = entry.split_once('\n').unwrap_or((entry, "true"));
@@ -90,6 +100,11 @@ impl Repo {
         }
         self.config = Some(path.to_owned());
         Ok(())
+    }
+
+    /// The git that is run, where it was found on PATH.
+    pub fn program(&self) -> Option<PathBuf> {
+        self.program.clone()
     }
 
     /// What `git --version` says.
@@ -108,7 +123,10 @@ impl Repo {
         let verb = |message: String| GitError::Command { verb: "index-pack".to_owned(), message };
         let dir = path_option("--git-dir=", &self.common);
         let mut pack = self.command();
-        pack.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", worktree.gitdir.join("objects"))
+        // Quoted, because a path may hold the colon that separates several.
+        let objects = worktree.gitdir.join("objects").to_string_lossy().into_owned();
+        let objects = format!("\"{}\"", objects.replace('\\', "\\\\").replace('"', "\\\""));
+        pack.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
             .current_dir(&self.root)
             .arg(&dir)
             .args(["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"])
@@ -240,6 +258,20 @@ impl Repo {
         Ok(self.run_ok(dir, &args, None)?.lines().count())
     }
 
+    /// Whether there is a remote to which the target's branches are pushed.
+    pub fn has_remote(&self, target: &str) -> bool {
+        // One after the other: both look into the repository, which is locked for each.
+        let remote = self.remote_of(target);
+        self.repo().find_remote(&remote).is_ok()
+    }
+
+    fn remote_of(&self, target: &str) -> String {
+        let configured = self.repo().config().and_then(|mut c| c.snapshot());
+        let key = format!("branch.{target}.remote");
+        let remote = configured.ok().and_then(|c| c.get_str(&key).ok().map(str::to_owned));
+        remote.filter(|r| r != ".").unwrap_or_else(|| "origin".to_owned())
+    }
+
     /// Pushes `branch` to the remote of `target` and opens a pull request with `gh`, where that is installed; else says
     /// with which command it is opened.
     pub fn propose(
@@ -249,10 +281,7 @@ impl Repo {
         target: &str,
         title: &str,
     ) -> Result<(Option<String>, String), GitError> {
-        let configured = self.repo().config().and_then(|mut c| c.snapshot());
-        let key = format!("branch.{target}.remote");
-        let remote = configured.ok().and_then(|c| c.get_str(&key).ok().map(str::to_owned));
-        let remote = remote.filter(|r| r != ".").unwrap_or_else(|| "origin".to_owned());
+        let remote = self.remote_of(target);
         let spec = format!("{commit}:refs/heads/{branch}");
         self.run_ok(&self.root, &["push", "--quiet", &remote, &spec].map(OsStr::new), None)?;
         let line: String = title.lines().next().unwrap_or("").chars().take(120).collect();
@@ -268,6 +297,13 @@ impl Repo {
         let url = said.lines().rev().find(|l| l.starts_with("http")).map(str::to_owned);
         Ok((url.filter(|_| output.status.success()), command))
     }
+}
+
+/// The first git on PATH.
+pub(super) fn find_git() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where git is belongs to git's owner")]
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join("git")).find(|p| p.is_absolute() && p.is_file())
 }
 
 /// An option whose value is a path of any bytes.

@@ -96,6 +96,8 @@ pub struct Repo {
     root: PathBuf,
     common: PathBuf,
     inner: Mutex<Repository>,
+    /// The git command, by its path.
+    program: Option<PathBuf>,
     /// The user's own configuration, as it was when the run was made.
     config: Option<PathBuf>,
     /// `git worktree add` and `remove` race with each other; one at a time.
@@ -152,7 +154,7 @@ impl Repo {
         let root = root.canonicalize().unwrap_or(root);
         let common = common.canonicalize().unwrap_or(common);
         let (inner, worktrees) = (Mutex::new(inner), Mutex::new(()));
-        Ok(Repo { root, common, inner, config: None, worktrees })
+        Ok(Repo { root, common, inner, program: command::find_git(), config: None, worktrees })
     }
 
     /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
@@ -315,6 +317,32 @@ impl Repo {
         self.repo()
             .graph_descendant_of(oid(commit)?, oid(ancestor)?)
             .map_err(lib("compare two commits"))
+    }
+
+    /// Whether every commit of `head` beyond `base` stands on `base` or on another of them, and `base` is among their
+    /// parents: nothing of other branches came along.
+    pub fn grew_from(&self, head: &Sha, base: &Sha) -> Result<bool, GitError> {
+        const MOST: usize = 10_000;
+        let repo = self.repo();
+        let (head, base) = (oid(head)?, oid(base)?);
+        let mut walk = repo.revwalk().map_err(lib("read a history"))?;
+        walk.push(head).map_err(lib("read a history"))?;
+        walk.hide(base).map_err(lib("read a history"))?;
+        let mut own = std::collections::HashSet::new();
+        for id in walk.take(MOST + 1) {
+            own.insert(id.map_err(lib("read a history"))?);
+        }
+        if own.len() > MOST || own.is_empty() {
+            return Ok(own.is_empty() && head == base);
+        }
+        for id in &own {
+            let commit = repo.find_commit(*id).map_err(lib("read a commit"))?;
+            let mut parents = commit.parent_ids();
+            if commit.parent_count() == 0 || !parents.all(|p| p == base || own.contains(&p)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The nearest commit that both hold; `None` where they have nothing in common.

@@ -49,6 +49,14 @@ impl Repo {
         Ok(diff.deltas().len() == 0)
     }
 
+    /// Whether a commit's tree has something at `path`, a file or a directory.
+    pub fn has_path(&self, commit: &Sha, path: &str) -> bool {
+        let repo = self.repo();
+        let Ok(id) = super::oid(commit) else { return false };
+        let tree = repo.find_commit(id).and_then(|c| c.tree());
+        tree.is_ok_and(|t| t.get_path(Path::new(path)).is_ok())
+    }
+
     /// Every path of a commit's tree but for those of submodules.
     pub fn paths_at(&self, commit: &Sha) -> Result<Vec<String>, GitError> {
         let repo = self.repo();

@@ -5,6 +5,7 @@
 //! directory: detached HEAD, objects borrowed from the repository, refs copied. Commit, amend, stash and branch work
 //! there; the engine reads HEAD as text and takes over the objects that it wants.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ impl Repo {
         commit: &Sha,
         keep: &[String],
     ) -> Result<(), GitError> {
+        // One at a time works here: a lock that is there was left by a git that was cut down.
+        let _ = std::fs::remove_file(worktree.index.with_extension("lock"));
         let known = self.admin_dir(&worktree.path).filter(|_| worktree.index.exists());
         let fresh = known.is_none() || !worktree.path.is_dir();
         if fresh {
@@ -84,9 +87,36 @@ impl Repo {
     fn at(&self, worktree: &Worktree, args: &[&OsStr]) -> Result<String, GitError> {
         let dir = path_option("--git-dir=", &self.common);
         let tree = path_option("--work-tree=", &worktree.path);
-        let bare = ["-c", "core.bare=false"].map(OsStr::new);
-        let all = [&bare[..], &[dir.as_os_str(), tree.as_os_str()], args].concat();
+        // The checkout of a person may be sparse; what is judged is whole.
+        let bare = ["-c", "core.bare=false", "-c", "core.sparseCheckout=false"].map(OsStr::new);
+        let off = self.relative_filters();
+        let off: Vec<&OsStr> = off.iter().flat_map(|o| [OsStr::new("-c"), OsStr::new(o)]).collect();
+        let all = [&bare[..], &off, &[dir.as_os_str(), tree.as_os_str()], args].concat();
         self.run_ok(&worktree.path, &all, Some(&worktree.index))
+    }
+
+    /// Settings that turn off the filters whose program could lie in the worktree: git runs them there, and what lies
+    /// there is the worker's. Files then stand as they are committed.
+    fn relative_filters(&self) -> Vec<String> {
+        let config = self.repo().config();
+        let Ok(config) = config else { return Vec::new() };
+        let Ok(entries) = config.entries(Some("filter\\..*\\.(clean|smudge|process)")) else {
+            return Vec::new();
+        };
+        let mut off = BTreeSet::new();
+        let _ = entries.for_each(|entry| {
+            if !entry.has_value() {
+                return;
+            }
+            let (Ok(name), Ok(value)) = (entry.name(), entry.value()) else { return };
+            if let Some((driver, _)) = name.rsplit_once('.')
+                && !stands_elsewhere(value)
+            {
+                off.insert(driver.to_owned());
+            }
+        });
+        let keys = ["clean=", "smudge=", "process=", "required=false"];
+        off.iter().flat_map(|driver| keys.map(|key| format!("{driver}.{key}"))).collect()
     }
 
     /// Makes the directory and tells the repository of it.
@@ -159,7 +189,9 @@ impl Repo {
         let Ok(config) = config else { return text };
         let Ok(entries) = config.entries(None) else { return text };
         let mut set = |entry: &git2::ConfigEntry<'_>| {
-            let (Ok(name), Ok(value)) = (entry.name(), entry.value()) else { return };
+            // A key without a value is true.
+            let value = if entry.has_value() { entry.value().ok() } else { Some("true") };
+            let (Ok(name), Some(value)) = (entry.name(), value) else { return };
             let wanted = CONFIG_SECTIONS.iter().any(|s| name.starts_with(s));
             if !wanted || CONFIG_LEFT_OUT.contains(&name) {
                 return;
@@ -244,7 +276,9 @@ impl Repo {
 
     /// The tree of what stands in the worktree now: tracked and untracked, not ignored. Nothing of the worktree's is
     /// written, and its own `.git` is not looked at.
-    pub fn snapshot(&self, worktree: &Worktree) -> Result<Sha, GitError> {
+    ///
+    /// `left_out` are paths that are no part of it.
+    pub fn snapshot(&self, worktree: &Worktree, left_out: &[String]) -> Result<Sha, GitError> {
         remove_pipes(&worktree.path);
         // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
         let dir = worktree.index.parent().unwrap_or(Path::new("."));
@@ -256,7 +290,11 @@ impl Repo {
         // What the worker says of itself is never committed; where it is tracked it stays as it was.
         let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
         let tracked = self.at(&worktree, &status)?;
-        self.at(&worktree, &["add", "-A", "--", "."].map(OsStr::new))?;
+        let left_out: Vec<String> =
+            left_out.iter().map(|p| format!(":(exclude,top,literal){p}")).collect();
+        let mut add = ["add", "-A", "--", "."].map(OsStr::new).to_vec();
+        add.extend(left_out.iter().map(OsStr::new));
+        self.at(&worktree, &add)?;
         let mut fields = tracked.split_whitespace();
         if let (Some(mode), Some(blob)) = (fields.next(), fields.next()) {
             let entry = format!("{mode},{blob},.task-status.json");
@@ -265,6 +303,22 @@ impl Repo {
         let text = self.at(&worktree, &["write-tree".as_ref()])?;
         Sha::parse(&text).ok_or(GitError::NotAnId(text))
     }
+}
+
+/// Whether a filter's program is surely not one of the worktree: by an absolute path, or by a name of PATH that is
+/// no interpreter of something else.
+fn stands_elsewhere(command: &str) -> bool {
+    const RUN_OTHERS: [&str; 16] = [
+        "sh", "bash", "dash", "zsh", "env", "python", "python3", "perl", "ruby", "node", "npx",
+        "npm", "make", "php", "uv", "poetry",
+    ];
+    let program = command.split_whitespace().next().unwrap_or("");
+    let shell = command.contains(['|', ';', '&', '$', '`', '<', '>']);
+    !shell
+        && match program.rsplit_once('/') {
+            Some(_) => program.starts_with('/'),
+            None => !RUN_OTHERS.contains(&program),
+        }
 }
 
 /// HEAD of a private git directory; whatever a worker may have made of it.

@@ -155,14 +155,26 @@ pub fn run_report(facts: &Report) -> String {
 
 /// The run as JUnit XML: one test case for each task.
 pub fn junit(facts: &Report) -> String {
-    let failed = facts.tasks.iter().filter(|t| t.state == "failed").count();
+    let whole =
+        !matches!(facts.phase, "done" | "executing" | "integrating" | "reviewing" | "planning");
+    let failed = facts.tasks.iter().filter(|t| t.state == "failed").count() + usize::from(whole);
     let skipped = facts.tasks.iter().filter(|t| !matches!(t.state, "merged" | "failed")).count();
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\" skipped=\"{skipped}\" time=\"{}\">\n",
         xml(&facts.run),
-        facts.tasks.len(),
+        facts.tasks.len() + usize::from(whole),
         facts.cost.elapsed_ms as f64 / 1000.0
     );
+    if whole {
+        let text: Vec<String> = facts.findings.iter().map(|f| f.message.clone()).collect();
+        let reason = if facts.reason.is_empty() { facts.phase } else { &facts.reason };
+        out.push_str(&format!(
+            "    <testcase classname=\"slimductor\" name=\"the run\">\n      <failure type=\"{}\" message=\"{}\">{}</failure>\n    </testcase>\n",
+            facts.phase,
+            xml(reason),
+            xml(&text.join("\n"))
+        ));
+    }
     for t in &facts.tasks {
         let time = t.worked_ms as f64 / 1000.0;
         out.push_str(&format!(

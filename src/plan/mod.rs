@@ -93,6 +93,28 @@ pub struct Task {
     pub renegotiates: Vec<String>,
     /// What the engine writes into files that several tasks share.
     pub edits: Vec<HotEdit>,
+    /// Files with intents that no adapter fits: the worker edits them itself.
+    pub own_edits: Vec<String>,
+}
+
+impl Task {
+    /// Whether both ask for the same work with the same proof, whatever they wait for.
+    pub fn asks_the_same(&self, other: &Task) -> bool {
+        let texts = |list: &[Pattern]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let checks = |list: &[Check]| {
+            let one = |c: &Check| (c.command.clone(), c.kind, c.required, texts(&c.paths));
+            list.iter().map(one).collect::<Vec<_>>()
+        };
+        self.description == other.description
+            && self.prompt == other.prompt
+            && self.work == other.work
+            && self.env == other.env
+            && self.contracts == other.contracts
+            && self.edits == other.edits
+            && texts(&self.files_write) == texts(&other.files_write)
+            && texts(&self.files_append) == texts(&other.files_append)
+            && checks(&self.verification) == checks(&other.verification)
+    }
 }
 
 /// A structured edit that the engine makes when the task is merged.
@@ -145,9 +167,10 @@ impl Plan {
     }
 
     /// The plan whose tasks have these edits, in the order of its tasks.
-    fn with_edits(mut self, edits: Vec<Vec<HotEdit>>) -> Plan {
-        for (task, edits) in self.tasks.iter_mut().zip(edits) {
+    fn with_edits(mut self, edits: Vec<Vec<HotEdit>>, own: Vec<Vec<String>>) -> Plan {
+        for (task, (edits, own)) in self.tasks.iter_mut().zip(edits.into_iter().zip(own)) {
             task.edits = edits;
+            task.own_edits = own;
         }
         self
     }

@@ -42,6 +42,16 @@ fn judge_step(step: &StepResult) -> Option<Finding> {
             true => format!("no end after {}", length(step.limit_ms)),
             false => step.ending(),
         };
+        if step.setup {
+            return Some(Finding {
+                category: Category::EnvIssue,
+                message: format!("`{}` of worktree.setup failed: {ending}", step.command),
+                subject: Some(step.command.clone()),
+                help: "mend `worktree.setup` in slimductor.yaml".to_owned(),
+                output: step.output.clone(),
+                package: None,
+            });
+        }
         let absent = matches!(step.code, Some(126 | 127));
         let category = match (step.timed_out, step.flaky, step.on_contract && !absent) {
             (true, _, _) => Category::Timeout,

@@ -34,6 +34,11 @@ pub fn judge_worker(task: &Task, report: &JobReport) -> Option<Finding> {
             (Category::Crash, "the worker did not start".to_owned(), "see the job's log")
         }
         (Ending::Finished, Some(step)) if step.passed() => return None,
+        (Ending::Finished, Some(step)) if step.setup => (
+            Category::EnvIssue,
+            format!("`{}` of worktree.setup failed: {}", step.command, step.ending()),
+            "mend `worktree.setup` in slimductor.yaml; a run keeps the configuration that it began with",
+        ),
         (Ending::Finished, Some(step)) if step.timed_out => (
             Category::Timeout,
             format!("the worker reached its limit of {}", length(task.timeout_ms)),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus,
+    RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
 use super::Fence;
@@ -18,6 +18,7 @@ pub(super) fn confine(fence: &Fence) -> io::Result<()> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_write(abi))
+        .and_then(|r| r.scope(Scope::Signal))
         .and_then(Ruleset::create)
         .map_err(refused)?;
     let mut open = Vec::new();

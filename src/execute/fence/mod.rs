@@ -20,6 +20,9 @@ use super::job::{JobError, Spec, read_spec};
 /// What a fence that cannot be set up exits with, as a shell that cannot execute: judged as the environment's fault.
 const CANNOT: u8 = 126;
 
+/// The directory in a job's own that stands behind its temporary directory.
+pub(super) const PRIVATE_TMP: &str = "tmp.private";
+
 /// How the fence is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +62,9 @@ pub struct Fence {
     pub writable: Vec<PathBuf>,
     /// Directories that appear empty: those of control sockets.
     pub hidden: Vec<PathBuf>,
+    /// A directory of the job's own, and the temporary directory where it appears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_tmp: Option<(PathBuf, PathBuf)>,
 }
 
 /// The strongest fence that this machine permits. `exe` is this binary, which tries it in a process of its own.
@@ -91,6 +97,7 @@ pub fn probe(mode: Mode, dir: &Path) -> u8 {
         read_only: vec![shut.clone()],
         writable: vec![open.clone()],
         hidden: Vec::new(),
+        private_tmp: None,
     };
     // What it claims is tried: the one may be written, the other may not.
     let script = "! mkdir \"$1/no\" 2>/dev/null && mkdir \"$1/open/yes\"";
@@ -105,7 +112,10 @@ pub fn enter(dir: &Path, step: usize) -> u8 {
         let spec = read_spec(dir)?;
         let argv = spec.steps.get(step).map(|s| s.argv.clone()).unwrap_or_default();
         let failed = |source| JobError::Run { what: "the fence".to_owned(), source };
-        let fence = spec.fence.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let mut fence = spec.fence.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let tmp = dir.join(PRIVATE_TMP);
+        fence.private_tmp =
+            std::fs::read_link(dir.join("tmp")).ok().filter(|_| tmp.is_dir()).map(|at| (tmp, at));
         confined(&fence, &spec.cwd, &argv).map(code_of).map_err(failed)
     };
     match run() {
@@ -183,7 +193,7 @@ pub(super) fn tmux_sockets(tmux_tmpdir: Option<&str>) -> PathBuf {
     Path::new(base).join(format!("tmux-{uid}"))
 }
 
-/// Makes sure that what is to be shut or opened is there: a missing path could be made by the job itself.
+/// The paths that are there, by their real names.
 pub(super) fn existing(paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let whole = paths.into_iter().filter_map(|p| p.canonicalize().ok());
     let mut out: Vec<PathBuf> = whole.collect();

@@ -1,6 +1,7 @@
 //! The fence as namespaces: a mount namespace in which the repository is read-only, and a PID namespace that ends
 //! whole. Knows nothing of jobs. Works as root and, where user namespaces are permitted, as anybody.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -15,20 +16,33 @@ use rustix::mount::{
 use rustix::process::{Signal, getgid, getuid, set_parent_process_death_signal};
 use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::Fence;
 
 /// Confines this process and runs `argv` below a first process of the namespace's own.
 pub(super) fn run(fence: &Fence, cwd: &Path, argv: &[String]) -> io::Result<ExitStatus> {
     // With the wrapper everything inside ends, whatever it did to its environment and sessions.
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Not through the old view of the worktree.
+    std::env::set_current_dir("/")?;
     separate()?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    if let Some((from, at)) = &fence.private_tmp {
+        // What lies in the temporary directory is in the job's own, where no other job can write. Before that is shut.
+        mount_bind(from, at)?;
+    }
     shut(fence)?;
     for dir in fence.hidden.iter().filter(|d| d.is_dir()) {
         let options = CString::new("size=1m,mode=0700").unwrap_or_default();
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         mount("tmpfs", dir, "tmpfs", flags, Some(options.as_c_str()))?;
     }
+    // TERM is for the command inside; with this process all of it would end at once, without its grace.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    let _term = signal(SignalKind::terminate())?;
+    let _hangup = signal(SignalKind::hangup())?;
     #[expect(clippy::disallowed_methods, reason = "the fence confines processes")]
     let mut init = Command::new("/proc/self/exe");
     init.args(["fence", "--init"]).arg(cwd).arg("--").args(argv).status()
@@ -63,8 +77,17 @@ fn map(uid: &str, gid: &str) -> io::Result<()> {
 
 /// Makes what is to be shut read-only, with all that is mounted inside, and opens what is to be open.
 fn shut(fence: &Fence) -> io::Result<()> {
-    // What is gone by now needs no fence.
-    for path in fence.read_only.iter().filter(|p| p.exists()) {
+    // By the names that the kernel uses, links followed; what is gone by now needs no fence.
+    let fence = &Fence {
+        read_only: super::existing(fence.read_only.clone()),
+        writable: super::existing(fence.writable.clone()),
+        ..fence.clone()
+    };
+    // A directory that is mounted on cannot be renamed: not the shut trees, and nothing above them.
+    for above in ancestors(fence.read_only.iter().chain(&fence.writable)) {
+        mount_bind_recursive(&above, &above)?;
+    }
+    for path in &fence.read_only {
         if path != Path::new("/") {
             if path.is_dir() {
                 mount_bind_recursive(path, path)?;
@@ -73,7 +96,7 @@ fn shut(fence: &Fence) -> io::Result<()> {
             }
         }
     }
-    for path in fence.writable.iter().filter(|p| p.exists()) {
+    for path in &fence.writable {
         mount_bind_recursive(path, path)?;
     }
     for point in mount_points()? {
@@ -86,6 +109,12 @@ fn shut(fence: &Fence) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Every directory above these paths but the root, the upper ones first.
+fn ancestors<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf> {
+    let above = paths.flat_map(|p| p.ancestors().skip(1));
+    above.filter(|a| *a != Path::new("/")).map(Path::to_owned).collect()
 }
 
 fn make_read_only(point: &Path) -> io::Result<()> {
@@ -144,6 +173,9 @@ pub(super) fn init(cwd: &Path, argv: &[String]) -> io::Result<ExitStatus> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("proc", "/proc", "proc", flags, None::<&std::ffi::CStr>)?;
+    // The kernel's switches are the whole machine's.
+    mount_bind("/proc/sys", "/proc/sys")?;
+    make_read_only(Path::new("/proc/sys"))?;
     renounce()?;
     super::run(cwd, argv)
 }
@@ -162,6 +194,11 @@ fn renounce() -> io::Result<()> {
         CapabilitySet::SYS_MODULE,
         CapabilitySet::SYS_RAWIO,
         CapabilitySet::MKNOD,
+        // Opens files by their numbers, past every mount.
+        CapabilitySet::DAC_READ_SEARCH,
+        // Takes over the first process, which can still mount.
+        CapabilitySet::SYS_PTRACE,
+        CapabilitySet::SYS_BOOT,
     ] {
         remove_capability_from_bounding_set(capability)?;
     }

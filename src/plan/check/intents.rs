@@ -39,6 +39,8 @@ pub(super) struct Lowered<'a> {
     pub problems: Vec<Problem>,
     /// For each task what the engine edits for it.
     pub edits: Vec<Vec<HotEdit>>,
+    /// For each task the files that it edits itself, because no adapter fits.
+    pub own: Vec<Vec<String>>,
 }
 
 /// Finds the adapters, and lowers the intents that have none.
@@ -47,7 +49,8 @@ pub(super) fn lower<'a>(document: &'a Document, facts: &Facts, config: &Config) 
     let none = inherited.is_empty() && document.tasks.iter().all(|t| t.patch_intents.is_empty());
     if none {
         let edits = vec![Vec::new(); document.tasks.len()];
-        return Lowered { document: Cow::Borrowed(document), problems: Vec::new(), edits };
+        let own = vec![Vec::new(); document.tasks.len()];
+        return Lowered { document: Cow::Borrowed(document), problems: Vec::new(), edits, own };
     }
     let adapters = adapters(config);
     let mut known: BTreeMap<(String, intent::Action), Option<usize>> = BTreeMap::new();
@@ -58,6 +61,7 @@ pub(super) fn lower<'a>(document: &'a Document, facts: &Facts, config: &Config) 
         })
     };
     let (mut problems, mut edits) = (Vec::new(), Vec::new());
+    let mut own_edits = vec![Vec::new(); document.tasks.len()];
     let mut unfit: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (n, task) in document.tasks.iter().enumerate() {
         let own = !task.patch_intents.is_empty();
@@ -74,6 +78,7 @@ pub(super) fn lower<'a>(document: &'a Document, facts: &Facts, config: &Config) 
             };
             let Some(adapter) = fitting(&spec.file, spec.action, text) else {
                 unfit.entry(spec.file.clone()).or_default().push(n);
+                own_edits[n].push(spec.file.clone());
                 continue;
             };
             if let Err(refused) = intent::check(&adapters[adapter], &asked) {
@@ -88,7 +93,8 @@ pub(super) fn lower<'a>(document: &'a Document, facts: &Facts, config: &Config) 
         edits.push(of_task);
     }
     if unfit.is_empty() {
-        return Lowered { document: Cow::Borrowed(document), problems, edits };
+        let own = own_edits;
+        return Lowered { document: Cow::Borrowed(document), problems, edits, own };
     }
     let mut place = vec![0; document.tasks.len()];
     for (n, task) in order_of(document).into_iter().enumerate() {
@@ -127,7 +133,7 @@ pub(super) fn lower<'a>(document: &'a Document, facts: &Facts, config: &Config) 
             }
         }
     }
-    Lowered { document: Cow::Owned(changed), problems, edits }
+    Lowered { document: Cow::Owned(changed), problems, edits, own: own_edits }
 }
 
 /// The tasks in an order of their dependencies, as far as these can be read.

@@ -25,7 +25,7 @@ use tasks::Paths;
 pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {
     let lowered = intents::lower(document, facts, config);
     let (mut analysis, plan) = Checker::new(&lowered.document, facts, config).run();
-    let plan = plan.with_edits(lowered.edits);
+    let plan = plan.with_edits(lowered.edits, lowered.own);
     analysis.problems.extend(lowered.problems);
     analysis.plan = analysis.valid().then_some(plan);
     analysis
@@ -35,7 +35,7 @@ pub fn check(document: &Document, facts: &Facts, config: &Config) -> Analysis {
 pub fn resolve(document: &Document, facts: &Facts, config: &Config) -> Plan {
     let lowered = intents::lower(document, facts, config);
     let plan = Checker::new(&lowered.document, facts, config).run().1;
-    plan.with_edits(lowered.edits)
+    plan.with_edits(lowered.edits, lowered.own)
 }
 
 /// The order of a plan's tasks, what each costs, and what finds the conflicts in any order.

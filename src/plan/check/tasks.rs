@@ -208,6 +208,7 @@ impl Checker<'_> {
             packages: deps.map_or_else(Vec::new, |d| [&d.runtime[..], &d.dev].concat()),
             risk: 0,
             edits: Vec::new(),
+            own_edits: Vec::new(),
             contracts: own_or(&spec.contracts, &defaults.contracts),
             renegotiates: own_or(&spec.renegotiates, &defaults.renegotiates),
         }

@@ -260,6 +260,25 @@ impl Config {
                 );
             }
         }
+        let ecosystems = ["python", "node", "rust", "go", "ruby", "php"];
+        let languages = ["python", "typescript", "rust", "go"];
+        let commands = match &self.contracts.typecheck {
+            Some(Typecheck::Commands(commands)) => commands.keys().collect(),
+            Some(Typecheck::Word(_)) | None => Vec::new(),
+        };
+        let named = |key: &'static [&'static str], keys: Vec<&String>, known: &[&str]| {
+            let unknown = keys.into_iter().filter(|k| !known.contains(&k.as_str()));
+            let problem = |k: &String| {
+                let path = Path::of(key[0]).key(key[1]).key(k);
+                Problem::error(Code::UnknownKey, format!("`{k}` is none of {}", known.join(", ")))
+                    .on(path, "not known here")
+                    .help("nothing would ever ask for it")
+            };
+            unknown.map(problem).collect::<Vec<_>>()
+        };
+        let installs = self.dependencies.install.keys().collect();
+        out.extend(named(&["dependencies", "install"], installs, &ecosystems));
+        out.extend(named(&["contracts", "typecheck"], commands, &languages));
         for (n, adapter) in self.adapters.iter().enumerate() {
             if let Err(why) = intent::validate(adapter) {
                 out.push(
