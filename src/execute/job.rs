@@ -426,6 +426,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_same_words_about_other_files_or_variables_are_another_proof() {
+        let step = |line: &str| {
+            let argv = ["sh", "-c", line].map(str::to_owned).to_vec();
+            StepSpec::new("sh check.sh {modified_files}".to_owned(), argv, 1)
+        };
+        let (one, same) = (step("sh check.sh 'a'"), step("sh check.sh 'a'"));
+        assert_eq!(one.key(), same.key());
+        assert_ne!(one.key(), step("sh check.sh 'b'").key());
+        let mut other = same;
+        other.env.insert("MODE".to_owned(), "x".to_owned());
+        assert_ne!(one.key(), other.key());
+    }
+
+    #[test]
+    fn only_words_about_a_place_in_a_source_file_are_about_a_file() {
+        assert!(names_a_place("src/old.ts(1,7): error TS2322"));
+        assert!(names_a_place("  --> src/main.rs:3:1"));
+        assert!(!names_a_place("error TS5023: Unknown compiler option in tsconfig.json"));
+        assert!(!names_a_place("thread panicked; see x.rs for é.rs"));
+    }
+
+    #[test]
     fn escape_sequences_do_not_reach_a_terminal() {
         assert_eq!(plain("a\u{1b}[31mred\u{1b}[0m\u{1b}]0;title\u{7}b\r\nc\u{8}"), "aredb\nc");
     }

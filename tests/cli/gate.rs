@@ -996,10 +996,14 @@ fn a_push_that_is_refused_is_asked_about_and_resume_pushes() {
     let mut command = s.slimductor();
     let bin = without_gh(&s);
     command.env("PATH", &bin).args(["run", "--backend", "process", "--pr"]);
+    // Without a remote nothing is begun; with one that is not there the work is done and waits.
+    let nowhere = ran(command.output().unwrap()).exits(7);
+    assert!(nowhere.err.contains("no remote"), "{}", nowhere.err);
+    assert!(!s.root().join(".orchestrator").exists());
+    s.git(&["remote", "add", "origin", s.outside("origin.git").to_str().unwrap()]);
     let refused = ran(command.output().unwrap()).exits(5);
     assert!(refused.out.contains("push"), "{}", refused.out);
     s.git(&["init", "-q", "--bare", s.outside("origin.git").to_str().unwrap()]);
-    s.git(&["remote", "add", "origin", s.outside("origin.git").to_str().unwrap()]);
     let mut command = s.slimductor();
     ran(command.env("PATH", &bin).arg("resume").output().unwrap()).exits(0);
     assert_eq!(s.git(&["log", "--format=%s", "main"]), "first");

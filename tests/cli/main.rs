@@ -20,5 +20,6 @@ mod gate;
 mod intents;
 mod plan;
 mod plan_forms;
+mod replan;
 mod run;
 mod sandbox;
