@@ -163,6 +163,14 @@ pub fn prepare(
             .hint("`slimductor plan` shows the same without starting anything"));
     };
     let only = choose::only(plan, &args.only)?;
+    if let (Some(from), Some(base)) = (from, &plan.base)
+        && *base != from.target
+    {
+        let message =
+            format!("the plan goes to {base}, and the run that it goes on from to {}", from.target);
+        return Err(Failure::new(Exit::Invalid, message)
+            .hint("take `base:` out of the plan, or end that run and start this one by itself"));
+    }
     let (target, base) = match from {
         Some(from) => (from.target.clone(), from.base.clone()),
         None => choose::target(context, repo, plan)?,

@@ -73,7 +73,7 @@ pub(super) fn commit_worktree(
     text: &str,
     at: i64,
 ) -> Result<Sha, EffectError> {
-    let repo = &shared.repo;
+    let (repo, furnished) = (&shared.repo, shared.furnished(base));
     // Commits that stand on anything but the base would bring that along, or take it back: only their tree counts then.
     let alone = |head: &Sha| match staging {
         Some(staging) => repo.merge_base(head, staging).is_ok_and(|b| b.as_ref() == Some(base)),
@@ -81,13 +81,13 @@ pub(super) fn commit_worktree(
     };
     let own = || {
         let head = repo.take_head(worktree, base);
-        head.filter(|h| repo.grew_from(h, base).unwrap_or(false)).filter(alone)
+        head.filter(|h| repo.grew_from(h, base, &furnished).unwrap_or(false)).filter(alone)
     };
     if !worktree.path.exists() {
         // The worker removed it; what it had committed before is all that there is.
         return Ok(own().unwrap_or_else(|| base.clone()));
     }
-    let tree = repo.snapshot(worktree, &shared.furnished(base))?;
+    let tree = repo.snapshot(worktree, &furnished)?;
     if tree == repo.tree_of(base)? {
         return Ok(base.clone());
     }

@@ -321,7 +321,8 @@ impl Repo {
 
     /// Whether every commit of `head` beyond `base` stands on `base` or on another of them, and `base` is among their
     /// parents: nothing of other branches came along.
-    pub fn grew_from(&self, head: &Sha, base: &Sha) -> Result<bool, GitError> {
+    /// Nor may any of them hold one of the paths `without`.
+    pub fn grew_from(&self, head: &Sha, base: &Sha, without: &[String]) -> Result<bool, GitError> {
         const MOST: usize = 10_000;
         let repo = self.repo();
         let (head, base) = (oid(head)?, oid(base)?);
@@ -337,6 +338,10 @@ impl Repo {
         }
         for id in &own {
             let commit = repo.find_commit(*id).map_err(lib("read a commit"))?;
+            let tree = commit.tree().map_err(lib("read a tree"))?;
+            if without.iter().any(|path| tree.get_path(Path::new(path)).is_ok()) {
+                return Ok(false);
+            }
             let mut parents = commit.parent_ids();
             if commit.parent_count() == 0 || !parents.all(|p| p == base || own.contains(&p)) {
                 return Ok(false);

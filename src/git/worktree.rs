@@ -95,6 +95,15 @@ impl Repo {
         self.run_ok(&worktree.path, &all, Some(&worktree.index))
     }
 
+    /// Which of these paths git ignores in the worktree as it stands.
+    fn ignored(&self, worktree: &Worktree, paths: &[String]) -> Vec<String> {
+        let is_ignored = |path: &&String| {
+            let ask = ["check-ignore", "-q", "--", path.as_str()].map(OsStr::new);
+            self.at(worktree, &ask).is_ok()
+        };
+        paths.iter().filter(is_ignored).cloned().collect()
+    }
+
     /// Settings that turn off the filters whose program could lie in the worktree: git runs them there, and what lies
     /// there is the worker's. Files then stand as they are committed.
     fn relative_filters(&self) -> Vec<String> {
@@ -290,8 +299,14 @@ impl Repo {
         // What the worker says of itself is never committed; where it is tracked it stays as it was.
         let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
         let tracked = self.at(&worktree, &status)?;
+        // Git refuses to be told of what it ignores anyway, or of what lies behind a link.
+        let ignored = self.ignored(&worktree, left_out);
+        let plain = |p: &&String| {
+            let above = Path::new(p.as_str()).ancestors().skip(1);
+            !ignored.contains(*p) && above.map(|a| worktree.path.join(a)).all(|a| !a.is_symlink())
+        };
         let left_out: Vec<String> =
-            left_out.iter().map(|p| format!(":(exclude,top,literal){p}")).collect();
+            left_out.iter().filter(plain).map(|p| format!(":(exclude,top,literal){p}")).collect();
         let mut add = ["add", "-A", "--", "."].map(OsStr::new).to_vec();
         add.extend(left_out.iter().map(OsStr::new));
         self.at(&worktree, &add)?;
@@ -305,20 +320,21 @@ impl Repo {
     }
 }
 
-/// Whether a filter's program is surely not one of the worktree: by an absolute path, or by a name of PATH that is
-/// no interpreter of something else.
+/// Whether a filter is one that reads its input and nothing that lies in the worktree. Others could run what a worker
+/// put there: an interpreter, a wrapper, a relative path.
 fn stands_elsewhere(command: &str) -> bool {
-    const RUN_OTHERS: [&str; 16] = [
-        "sh", "bash", "dash", "zsh", "env", "python", "python3", "perl", "ruby", "node", "npx",
-        "npm", "make", "php", "uv", "poetry",
-    ];
-    let program = command.split_whitespace().next().unwrap_or("");
-    let shell = command.contains(['|', ';', '&', '$', '`', '<', '>']);
-    !shell
-        && match program.rsplit_once('/') {
-            Some(_) => program.starts_with('/'),
-            None => !RUN_OTHERS.contains(&program),
-        }
+    const KNOWN: [&str; 8] =
+        ["git-lfs", "git-crypt", "git-annex", "nbstripout", "cat", "tr", "dos2unix", "unix2dos"];
+    let shell = command.contains(['|', ';', '&', '$', '`', '<', '>', '\n', '(']);
+    let mut words = command.split_whitespace();
+    let program = words.next().unwrap_or("");
+    let name = match program.rsplit_once('/') {
+        Some((_, name)) if program.starts_with('/') => name,
+        Some(_) => return false,
+        None => program,
+    };
+    let own = name == "git" && matches!(words.next(), Some("lfs" | "crypt" | "annex"));
+    !shell && (own || KNOWN.contains(&name))
 }
 
 /// HEAD of a private git directory; whatever a worker may have made of it.

@@ -75,6 +75,45 @@ fn what_the_engine_puts_into_a_worktree_is_neither_judged_nor_committed() {
 }
 
 #[test]
+fn what_is_furnished_and_ignored_is_no_obstacle_and_in_no_commit_of_a_worker() {
+    let s = Sandbox::new();
+    s.write(".gitignore", "node_modules\n.env\n");
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "ignore"]);
+    s.write("node_modules/left/index.js", "exports.left = 1\n");
+    s.write(".env", "SECRET=1\n");
+    s.write("settings", "PLAIN=1\n");
+    s.write("slimductor.yaml", "worktree: {symlink: [node_modules], copy: [.env, settings]}\n");
+    let own = "git -c user.name=w -c user.email=w@w";
+    let work = format!("cat settings > a; {own} add -A; {own} commit -qm mine");
+    s.run_plan(&plan(&[task("a", &[], "a", &work)]), &[]).exits(0);
+    assert_eq!(s.read("a"), "PLAIN=1\n");
+    let all = s.git(&["log", "--all", "--name-only", "--format=%s"]);
+    assert!(!all.contains("settings") && !all.contains(".env"), "{all}");
+}
+
+#[test]
+fn a_child_of_the_command_has_its_grace_as_well() {
+    let s = Sandbox::new();
+    let (ready, done) = (s.fifo("ready"), s.outside("done"));
+    let child = format!(
+        "trap 'sleep 0.3; echo cleaned > {}; exit 0' TERM; echo > {}; while :; do sleep 0.05; done",
+        done.display(),
+        ready.display()
+    );
+    // The shell above has no trap: it ends at once.
+    s.write("child.sh", &child);
+    s.git(&["add", "-A"]);
+    s.git(&["commit", "-qm", "child"]);
+    s.write("tasks.yaml", &plan(&[once(task("a", &[], "a", "sh child.sh; true"))]));
+    let run = s.start(&["run", "--backend", "process"]);
+    std::fs::read_to_string(&ready).unwrap();
+    s.run(&["stop", "a"]).exits(0);
+    super::sandbox::ran(run.wait_with_output().unwrap()).exits(5);
+    assert_eq!(std::fs::read_to_string(done).unwrap(), "cleaned\n");
+}
+
+#[test]
 fn a_setup_that_fails_is_the_environments_fault_and_named() {
     let s = Sandbox::new();
     s.write("slimductor.yaml", "worktree: {setup: ['echo broken >&2; exit 9']}\n");

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{
@@ -19,6 +20,10 @@ use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_boundin
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Fence;
+use crate::execute::process_tree;
+
+/// Between TERM and the end of the namespace, for what a command left running.
+const GRACE: Duration = Duration::from_millis(crate::execute::brief::GRACE_MS);
 
 /// Confines this process and runs `argv` below a first process of the namespace's own.
 pub(super) fn run(fence: &Fence, cwd: &Path, argv: &[String]) -> io::Result<ExitStatus> {
@@ -177,7 +182,11 @@ pub(super) fn init(cwd: &Path, argv: &[String]) -> io::Result<ExitStatus> {
     mount_bind("/proc/sys", "/proc/sys")?;
     make_read_only(Path::new("/proc/sys"))?;
     renounce()?;
-    super::run(cwd, argv)
+    let status = super::run(cwd, argv)?;
+    // With this process everything inside is killed: who is still cleaning up has its grace first.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(process_tree::end_descendants(GRACE));
+    Ok(status)
 }
 
 /// Gives up the power over the mounts. Inside a user namespace of ours: by another one below it, in which we are who
