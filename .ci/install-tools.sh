@@ -15,7 +15,7 @@ if ! "$node/node_modules/.bin/tsc" --version >/dev/null 2>&1; then
     # A package of its own: npm else looks for one in the directories above.
     mkdir -p "$node"
     echo '{"private": true}' >"$node/package.json"
-    npm install --prefix "$node" --silent --no-audit --no-fund 'typescript@5'
+    npm install --prefix "$node" --cache "$tools/npm-cache" --silent --no-audit --no-fund 'typescript@5'
 fi
 
 "$venv/bin/python" --version

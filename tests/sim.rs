@@ -587,8 +587,12 @@ fn run_to_end(script: &Script, fate: &mut Fate, points: &mut u64) -> (Disk, RunS
             points,
             fate,
         };
-        let start =
-            Event::CoordinatorStarted { pid: 1, version: "sim".to_owned(), promote_landed: false };
+        let start = Event::CoordinatorStarted {
+            pid: 1,
+            version: "sim".to_owned(),
+            promote_landed: false,
+            target: None,
+        };
         let Ok(records) = world.append(vec![start]) else { continue };
         for record in &records {
             state.apply(record).unwrap();

@@ -356,13 +356,17 @@ fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
         let first = state.base_findings.first().map_or("", |f| f.message.as_str());
         let (branch, target) = (state.staging_branch(), &state.header.target);
         let reason = format!(
-            "{branch} fails by itself, without what waits to be merged: {first}; mend what it says about this machine and `resume`, or abort, mend {target} and run again"
+            "{branch} fails by itself, without what waits to be merged: {first}; mend what it says about this machine or commit the cure on {target}, and `resume`"
         );
         return Some(Event::Escalated { reason });
     }
     if let Some(findings) = &state.final_red {
         let first = findings.first().map_or("", |f| f.message.as_str());
-        return Some(Event::Escalated { reason: format!("the final gate is red: {first}") });
+        let target = &state.header.target;
+        let reason = format!(
+            "the final gate is red: {first}; what you commit on {target} is merged in by `resume`, `replan` goes on with another plan"
+        );
+        return Some(Event::Escalated { reason });
     }
     if let Some(reason) = &state.promotion_blocked {
         return Some(Event::Escalated { reason: reason.clone() });

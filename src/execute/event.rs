@@ -26,7 +26,14 @@ pub enum Event {
         approval: Approval,
     },
     /// A coordinator took the run up, the first or a later one.
-    CoordinatorStarted { pid: u32, version: String, promote_landed: bool },
+    CoordinatorStarted {
+        pid: u32,
+        version: String,
+        promote_landed: bool,
+        /// Where the target went forward to since the run last knew it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Sha>,
+    },
     /// The staging branch exists.
     StagingCreated,
     /// Chosen: a new attempt, its worktree and its base.

@@ -1,8 +1,8 @@
-//! What answers of people, installations and reviews do to the state. A part of the one fold; pure.
+//! What blocked tasks, answers of people, installations and reviews do to the state. A part of the one fold; pure.
 
 use super::event::{Choice, Event, Record, Verdict};
 use super::state::{IllegalRecord, RunState, Step};
-use super::task_run::{Install, InstallStep};
+use super::task_run::{Install, InstallStep, Request};
 use crate::types::{Category, Finding, Millis, TaskId};
 
 impl RunState {
@@ -93,6 +93,22 @@ impl RunState {
         at: Millis,
     ) -> Result<(), IllegalRecord> {
         match &record.event {
+            Event::TaskBlocked { task, attempt, reason, packages } => {
+                let run = self.task_at(record, task, &[Step::Judging, Step::Suspect])?;
+                run.inquest = None;
+                run.step = Step::Blocked;
+                run.slot = None;
+                run.failure = Some(Category::MissingDependency);
+                if let Some(head) = run.head.take() {
+                    run.discarded.insert(*attempt, head);
+                }
+                run.request = Some(Request {
+                    reason: reason.clone(),
+                    packages: packages.clone(),
+                    approved: false,
+                });
+                self.touch(task, at);
+            }
             Event::InstallStarted { number, packages, base } => {
                 self.installs = *number;
                 self.install = Some(Install {

@@ -421,6 +421,9 @@ pub fn drive(
     let mut repo = repo;
     repo.freeze_config(&places.run_dir().join("gitconfig"))?;
     repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
+    let moved_on = repo.branch_tip(&state.header.target)?.filter(|tip| {
+        *tip != state.target_tip && repo.contains(tip, &state.target_tip).unwrap_or(false)
+    });
     let backend = backend_of(&state, repo.root(), exe);
     let around = surroundings::surroundings(&repo, &places, env, &state.header.settings);
     let result = runtime.block_on(async {
@@ -429,6 +432,7 @@ pub fn drive(
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             promote_landed,
+            target: moved_on,
         };
         for record in engine::World::append(&mut world, vec![start])? {
             state.apply(&record)?;

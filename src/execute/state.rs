@@ -6,7 +6,6 @@ pub use super::gate_state::Suites;
 pub use super::task_run::{Colour, GateRun, GateStep, Install, InstallStep, Stage, Step, TaskRun};
 
 use super::event::{Event, Outcome, Record, Settings, kind_of};
-use super::task_run::Request;
 use crate::plan::Plan;
 use crate::types::{
     Category, Ending, Finding, GateNumber, Millis, RunId, Sha, Slot, StageNumber, TaskId,
@@ -232,7 +231,13 @@ impl RunState {
             Event::RunStarted { .. } => {
                 return Err(self.illegal(record, "the run has begun already"));
             }
-            Event::CoordinatorStarted { promote_landed, .. } => {
+            Event::CoordinatorStarted { promote_landed, target, .. } => {
+                let red = self.final_red.is_some() || self.base_colour == Colour::Red;
+                if red && !self.header.settings.fail_on_diverged && !self.aborting {
+                    // A person may have mended it there.
+                    self.target_moved =
+                        target.clone().map(|t| (t, at)).or(self.target_moved.take());
+                }
                 self.coordinator_since = at;
                 self.promote_landed |= promote_landed;
                 self.waiting = None;
@@ -355,22 +360,6 @@ impl RunState {
                     self.unstage(task);
                 }
             }
-            Event::TaskBlocked { task, attempt, reason, packages } => {
-                let run = self.task_at(record, task, &[Step::Judging, Step::Suspect])?;
-                run.inquest = None;
-                run.step = Step::Blocked;
-                run.slot = None;
-                run.failure = Some(Category::MissingDependency);
-                if let Some(head) = run.head.take() {
-                    run.discarded.insert(*attempt, head);
-                }
-                run.request = Some(Request {
-                    reason: reason.clone(),
-                    packages: packages.clone(),
-                    approved: false,
-                });
-                self.touch(task, at);
-            }
             Event::StageStarted { .. }
             | Event::StageBuilt { .. }
             | Event::StageConflicted { .. }
@@ -384,7 +373,8 @@ impl RunState {
             | Event::Landed { .. }
             | Event::TaskEvicted { .. }
             | Event::TaskCleared { .. } => self.apply_gate(record, at)?,
-            Event::InstallStarted { .. }
+            Event::TaskBlocked { .. }
+            | Event::InstallStarted { .. }
             | Event::InstallReady { .. }
             | Event::InstallEnded { .. }
             | Event::Installed { .. }

@@ -990,6 +990,23 @@ fn a_pull_request_that_gh_opened_is_shown_and_one_that_it_did_not_is_no_failure(
 }
 
 #[test]
+fn a_red_final_gate_is_mended_by_a_commit_on_the_target() {
+    let s = Sandbox::new();
+    commit(&s, "broken", "yes\n");
+    let text = plan(&[task("a", &[], "a", "echo a > a")])
+        + "integration: {incremental: [], final: [{command: test ! -e broken}]}\n";
+    s.run_plan(&text, &[]).exits(5);
+    s.run(&["resume"]).exits(5);
+    s.git(&["rm", "-q", "broken"]);
+    s.git(&["commit", "-qm", "mend"]);
+    s.run(&["resume"]).exits(0);
+    assert_eq!(s.read("a"), "a\n");
+    assert!(!s.root().join("broken").exists());
+    assert!(s.git(&["log", "--format=%s", "main"]).contains("mend"));
+    s.assert_nothing_is_left();
+}
+
+#[test]
 fn a_push_that_is_refused_is_asked_about_and_resume_pushes() {
     let s = Sandbox::new();
     s.write("tasks.yaml", &plan(&[task("a", &[], "a", "echo a > a")]));
