@@ -12,7 +12,7 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("verify", &["types", "plan"]),
     ("coordinate", &["types", "store"]),
     ("integrate", &["types", "git", "store"]),
-    ("execute", &["types", "git", "store", "plan", "verify", "integrate"]),
+    ("execute", &["types", "git", "store", "plan", "verify", "integrate", "coordinate"]),
     ("cli", &["types", "git", "store", "plan", "verify", "integrate", "coordinate", "execute"]),
     ("lib", &[]),
 ];

@@ -42,6 +42,18 @@ pub fn inbox(root: &Path, to: &TaskId) -> PathBuf {
     root.join(".orchestrator/mailbox").join(to.as_str())
 }
 
+/// What the names of messages of the moment `at` (RFC 3339) begin with; sorted by name is sorted by time.
+fn stamp(at: &str) -> String {
+    at.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Whether a message of exactly the moment `at` (RFC 3339) lies in the inbox of `to`.
+pub fn was_sent(root: &Path, to: &TaskId, at: &str) -> bool {
+    let start = format!("{}-", stamp(at));
+    let mut entries = std::fs::read_dir(inbox(root, to)).into_iter().flatten().flatten();
+    entries.any(|e| e.file_name().to_string_lossy().starts_with(&start))
+}
+
 /// Puts `body` into the inbox of `to`: the file appears whole or not at all. `at` is RFC 3339.
 pub fn send(
     root: &Path,
@@ -53,8 +65,7 @@ pub fn send(
 ) -> Result<Message, StoreError> {
     let dir = inbox(root, to);
     store::make_dir(&dir)?;
-    // Sorted by name is sorted by time.
-    let stamp: String = at.chars().filter(char::is_ascii_digit).collect();
+    let stamp = stamp(at);
     let mut number = 0;
     loop {
         let message = Message {

@@ -4,13 +4,14 @@ use super::brief::{self, shell};
 use super::command::Product;
 use super::job::{Spec, StepSpec};
 use super::shared::{EffectError, Shared};
-use super::state::RunState;
+use super::state::{RunState, Step, TaskRun};
 use super::suites;
+use crate::coordinate::mailbox::{self, Kind};
 use crate::git::Swap;
 use crate::integrate::message;
 use crate::plan::environment::Environment;
 use crate::store::{self, Mode};
-use crate::types::{Gate, JobId, Sha};
+use crate::types::{Gate, JobId, Millis, Sha};
 use crate::verify::deps::{self, Manager, Requirement};
 
 /// How long an installation may take, ms.
@@ -121,7 +122,31 @@ pub(super) fn commit(shared: &Shared, state: &RunState) -> Result<Product, Effec
     }
     // The worktree stays until it is made anew: doing this twice must find the same.
     let environment = environment(shared, &commit)?;
+    tell(shared, state, &install.packages, &environment, install.ended_at)?;
     Ok(Product::Installed { commit, environment })
+}
+
+/// Leaves mail for everybody who is at work or will be; once, also when this is done twice.
+fn tell(
+    shared: &Shared,
+    state: &RunState,
+    packages: &[String],
+    environment: &str,
+    at: Millis,
+) -> Result<(), EffectError> {
+    let at = jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let (root, at) = (shared.repo.root(), at.to_string());
+    let body = format!(
+        "installed: {}; the environment is {environment} from now on; what you began with is what you are judged by",
+        packages.join(", ")
+    );
+    let open = |t: &&TaskRun| !matches!(t.step, Step::Merged | Step::Skipped | Step::Failed);
+    for (task, _) in state.plan.tasks.iter().zip(&state.tasks).filter(|(_, t)| open(t)) {
+        if !mailbox::was_sent(root, &task.id, &at) {
+            mailbox::send(root, "engine", &task.id, Kind::DependencyInstalled, &body, &at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes down requirements that the manager itself does not, each once.

@@ -370,6 +370,16 @@ fn a_task_that_lacks_a_package_waits_for_a_person_while_the_others_go_on() {
     let ran = s.run(&["resume"]).exits(0);
     assert_ne!(hash(&s), old, "{}", ran.err);
     assert!(s.git(&["show", "main:uv.lock"]).contains("leftpad"));
+    // Who was still to work is told, and nobody else.
+    for (id, told) in [("pads", 1), ("after", 1), ("good", 0), ("better", 0)] {
+        let inbox = s.root().join(".orchestrator/mailbox").join(id);
+        let mail: Vec<_> = std::fs::read_dir(inbox).into_iter().flatten().flatten().collect();
+        assert_eq!(mail.len(), told, "{id}");
+        for entry in mail {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            assert!(text.contains("dependency_installed") && text.contains("leftpad"), "{text}");
+        }
+    }
     for file in ["leftpad.py", "tests/test_pads.py", "after.txt", "better.txt"] {
         assert!(s.root().join(file).exists(), "{file}");
     }
