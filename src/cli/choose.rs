@@ -130,6 +130,12 @@ pub(super) fn fence(
     given: Option<FenceArg>,
     configured: Fence,
 ) -> Result<(Mode, bool), Failure> {
+    // Every job needs one, and without it no fence could be tried.
+    tempfile::tempfile().map_err(|e| {
+        let dir = std::env::temp_dir();
+        let message = format!("the temporary directory {} cannot be written: {e}", dir.display());
+        Failure::new(Exit::Environment, message).hint("set TMPDIR to one that can")
+    })?;
     let wanted = match given {
         Some(FenceArg::Repo) => Fence::Repo,
         Some(FenceArg::Strict) => Fence::Strict,
