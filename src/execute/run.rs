@@ -33,7 +33,7 @@ const DYING_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// How many tasks are worked on at once when nothing says otherwise.
 pub const DEFAULT_JOBS: u32 = 5;
 /// How many merged trees are checked at once when nothing says otherwise.
-pub const DEFAULT_WINDOW: u32 = 2;
+pub const DEFAULT_WINDOW: u32 = 1;
 /// The wait before the first retry of a crash or timeout.
 pub const BACKOFF_MS: u64 = 1_000;
 

@@ -337,7 +337,7 @@ pub struct Integration {
     /// Run once on the staging tip, before the target moves.
     #[serde(rename = "final")]
     pub final_: Option<Vec<CheckSpec>>,
-    /// How many merges are checked at once.
+    /// How many merged trees are checked at once; 1 unless given.
     pub window: Option<u32>,
     /// Whether every merge is checked by itself.
     pub strict: bool,
