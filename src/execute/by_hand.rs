@@ -89,7 +89,7 @@ pub fn verify(
         verdict.findings.extend(hot::judge(&shared, spec, &changes, &head).map_err(failed)?);
     }
     if wants(Part::Boundaries) || wants(Part::Environment) {
-        let found = evidence::tampering(&shared, state, spec, &changes);
+        let found = evidence::tampering(&shared, run, spec, &changes);
         let environment = crate::types::Category::EnvIssue;
         verdict.findings.extend(found.into_iter().filter(|f| {
             if f.category == environment {

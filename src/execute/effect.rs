@@ -182,7 +182,7 @@ pub(super) fn collect(
     )?;
     repo.set_branch(&state.task_branch(&spec.id), &head, "slimductor: work of an attempt")?;
     let changes = repo.diff(base, &head)?;
-    let mut found = evidence::tampering(shared, state, spec, &changes);
+    let mut found = evidence::tampering(shared, run, spec, &changes);
     found.extend(evidence::contracts(shared, state, spec, &head)?);
     found.extend(evidence::disturbed(shared, run.around.as_deref()));
     found.extend(hot::judge(shared, spec, &changes, &head)?);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::fence::Mode;
 use super::shared::{EffectError, Shared};
-use super::state::RunState;
+use super::state::{RunState, TaskRun};
 use crate::plan::Task;
 use crate::plan::contract::header;
 use crate::types::{Category, Change, Finding, Sha, sha256};
@@ -30,7 +30,7 @@ fn finding(category: Category, message: String, subject: &str, help: &str) -> Fi
 /// Changes of what judges the task, and of the environment that all work is judged in.
 pub(super) fn tampering(
     shared: &Shared,
-    state: &RunState,
+    run: &TaskRun,
     task: &Task,
     changes: &[Change],
 ) -> Vec<Finding> {
@@ -38,7 +38,8 @@ pub(super) fn tampering(
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     let locks = &shared.config.boundaries.lockfiles;
     for change in changes.iter().filter(|c| locks.contains(&name(&c.path))) {
-        let run = state.environment.get(..10).unwrap_or(&state.environment);
+        // The one that the attempt began with: another may have been installed meanwhile.
+        let run = run.environment.get(..10).unwrap_or(&run.environment);
         found.push(finding(
             Category::EnvIssue,
             format!("the environment is not the run's ({run}): {} differs", change.path),

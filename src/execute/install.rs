@@ -12,6 +12,7 @@ use crate::integrate::message;
 use crate::plan::environment::Environment;
 use crate::store::{self, Mode};
 use crate::types::{Gate, JobId, Millis, Sha};
+use crate::verify::command::quoted;
 use crate::verify::deps::{self, Manager, Requirement};
 
 /// How long an installation may take, ms.
@@ -63,7 +64,7 @@ fn shares(
 
 fn commands(shared: &Shared, base: &Sha, packages: &[String]) -> Result<Vec<String>, EffectError> {
     let configured = &shared.config.dependencies.install;
-    let quote = |r: &Requirement| format!("'{}'", r.spec().replace('\'', "'\\''"));
+    let quote = |r: &Requirement| quoted(&r.spec());
     let filled = |template: &String, list: &[Requirement]| {
         let words = list.iter().map(quote).collect::<Vec<_>>().join(" ");
         match template.contains("{packages}") {

@@ -11,9 +11,9 @@ use super::fence::Fence;
 use super::process_tree;
 use crate::store::{self, Mode, StoreError};
 use crate::types::{JobId, JobReport, StepResult, sha256};
-use crate::verify::contracts;
 use crate::verify::severity::{self, Parsed};
 use crate::verify::vacuity;
+use crate::verify::{contracts, ecosystem};
 use serde::{Deserialize, Serialize};
 
 /// How much of a failed command's output is kept, in bytes and in lines.
@@ -289,15 +289,26 @@ fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
         }
         if let Some(scanner) = spec.and_then(|s| s.scanner.as_deref()) {
             let text = last(&log_path(dir, n), SCAN_BYTES).unwrap_or_default();
-            if let Parsed::Found { first, high, .. } = severity::high_findings(scanner, &text) {
-                step.high = first;
-                if high > 0 && step.high.is_empty() {
-                    step.high.push(format!("{high} findings"));
-                }
-            }
+            scanned(step, scanner, &text);
         }
     }
     Ok(Some(report))
+}
+
+/// What a scanner's report says: its findings of high severity, or that there is no report. Its exit code, which some
+/// give for any finding, counts for nothing.
+fn scanned(step: &mut StepResult, scanner: &str, output: &str) {
+    if step.skipped.is_some() {
+        return;
+    }
+    match severity::high_findings(scanner, output) {
+        Parsed::Found { high: 0, .. } => {}
+        Parsed::Found { first, .. } => step.high = first,
+        Parsed::NotParsed(why) => {
+            let known = ecosystem::not_run(scanner, output);
+            step.skipped = Some(known.unwrap_or_else(|| format!("no report: {why}")));
+        }
+    }
 }
 
 /// Whether a checker's output names a place in a source file: `src/x.rs:3`, `src/x.ts(3,1)`.
@@ -437,6 +448,26 @@ mod tests {
         let mut other = same;
         other.env.insert("MODE".to_owned(), "x".to_owned());
         assert_ne!(one.key(), other.key());
+    }
+
+    #[test]
+    fn a_scanner_stands_in_the_way_by_findings_of_high_severity_alone() {
+        let report = |severity: &str| {
+            format!(
+                "{{\"errors\": [], \"generated_at\": \"x\", \"metrics\": {{\"_totals\": {{\"loc\": 1}}}}, \"results\": [{{\"issue_severity\": \"{severity}\", \"issue_confidence\": \"HIGH\", \"filename\": \"a.py\", \"line_number\": 1, \"issue_text\": \"x\", \"test_id\": \"B101\", \"test_name\": \"x\"}}]}}"
+            )
+        };
+        let of = |output: &str| {
+            let mut step = StepResult::new("bandit -f json".to_owned(), false);
+            step.code = Some(1);
+            scanned(&mut step, "bandit -f json", output);
+            step
+        };
+        assert_eq!(of(&report("HIGH")).high.len(), 1);
+        let low = of(&report("LOW"));
+        assert!(low.high.is_empty() && low.skipped.is_none(), "{low:?}");
+        let none = of("Traceback");
+        assert!(none.skipped.is_some_and(|why| why.contains("no report")));
     }
 
     #[test]

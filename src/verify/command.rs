@@ -95,24 +95,16 @@ pub fn expand(command: &str, changed: &[String], map: &TestMap<'_>) -> String {
     if !command.contains("{modified_") {
         return command.to_owned();
     }
-    let quoted = |list: Vec<&String>| {
-        let words = list.iter().map(|path| {
-            // A leading dash would be read as an option.
-            let safe = if path.starts_with('-') { format!("./{path}") } else { (*path).clone() };
-            format!("'{}'", safe.replace('\'', "'\\''"))
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
     let none = BTreeMap::new();
     let found: Vec<String> = match map.paths {
         Some(exists) => tests_for(changed, map.patterns.unwrap_or(&none), exists),
         None => changed.iter().filter(|p| is_test(p)).cloned().collect(),
     };
-    let all = quoted(changed.iter().collect());
+    let all = quoted_paths(changed);
     // Written by the project's owner, so it is taken as it stands.
     let tests = match (found.is_empty(), map.fallback) {
         (true, Some(fallback)) => fallback.to_owned(),
-        (_, _) => quoted(found.iter().collect()),
+        (_, _) => quoted_paths(&found),
     };
     // One pass: what was put in is never looked at again, whatever a file is called.
     let mut out = String::new();
@@ -130,6 +122,20 @@ pub fn expand(command: &str, changed: &[String], map: &TestMap<'_>) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Any text as one word of a shell's.
+pub fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Paths as words of a shell's; a leading dash would be read as an option.
+pub fn quoted_paths(paths: &[String]) -> String {
+    let word = |path: &String| match path.starts_with('-') {
+        true => quoted(&format!("./{path}")),
+        false => quoted(path),
+    };
+    paths.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

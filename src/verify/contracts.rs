@@ -77,12 +77,7 @@ pub fn typechecker(path: &str, tsconfig: Option<&str>) -> Option<Checker> {
 /// The command line of a candidate, or of a configured command, for these files, each quoted for
 /// the shell. A template without `{files}` gets no files.
 pub fn command(template: &str, files: &[String]) -> String {
-    let quote = |path: &String| {
-        // A leading dash would be read as an option.
-        let safe = if path.starts_with('-') { format!("./{path}") } else { path.clone() };
-        format!("'{}'", safe.replace('\'', "'\\''"))
-    };
-    let quoted = files.iter().map(quote).collect::<Vec<_>>().join(" ");
+    let quoted = super::command::quoted_paths(files);
     // Split, not replaced: a file that is called `{files}` is a file.
     template.split("{files}").collect::<Vec<_>>().join(&quoted)
 }

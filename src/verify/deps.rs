@@ -1,6 +1,7 @@
 //! Which package managers a project has, and how packages are added with them. Runs nothing; what
 //! could be an option, a path or an address is no package for it.
 
+use super::command::quoted as quote;
 use super::ecosystem::{Tree, node_manager};
 pub use super::versions::{Conflict, conflicts};
 
@@ -265,10 +266,6 @@ pub fn install<'a>(
     }
     let words: Vec<String> = good.iter().map(|r| quote(&r.spec())).collect();
     (vec![fill(&words.join(" "))], bad)
-}
-
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Modules of Python whose package has another name.
