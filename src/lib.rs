@@ -17,6 +17,7 @@
 pub mod cli;
 pub mod coordinate;
 pub mod execute;
+pub mod fault;
 pub mod git;
 pub mod integrate;
 pub mod plan;

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::fault;
+
 /// A file or directory that could not be written, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}: {source}")]
@@ -18,20 +20,20 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Whether the disk is full or cannot be written: the user's to put right, then `resume`.
+    /// Whether the disk is full, broken or cannot be written: the user's to put right, then `resume`.
     pub fn is_no_room(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            io::ErrorKind::StorageFull
-                | io::ErrorKind::ReadOnlyFilesystem
-                | io::ErrorKind::QuotaExceeded
-        )
+        fault::is_no_room(&self.source)
     }
 }
 
 /// Adds the action and path to an error of the system.
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError { action, path: path.to_owned(), source }
+}
+
+/// A point at which tests plant faults.
+fn at(action: &'static str, path: &Path) -> Result<(), StoreError> {
+    fault::point(action, path).map_err(failed(action, path))
 }
 
 /// Who may read a file.
@@ -54,6 +56,7 @@ impl Mode {
 
 /// Makes `dir` and what is missing above it, for the owner only (0700).
 pub fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    at("create", dir)?;
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))
 }
 
@@ -68,12 +71,15 @@ fn temp_in(
     content: &[u8],
     mode: Mode,
 ) -> Result<tempfile::NamedTempFile, StoreError> {
+    at("write beside", path)?;
     let mut temp = tempfile::Builder::new()
         .prefix(".tmp-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.bits()))
         .tempfile_in(dir)
         .map_err(failed("write beside", path))?;
+    at("write", path)?;
     temp.write_all(content).map_err(failed("write", path))?;
+    at("sync", path)?;
     temp.as_file().sync_data().map_err(failed("sync", path))?;
     Ok(temp)
 }
@@ -86,6 +92,7 @@ pub fn make_user_dir(dir: &Path) -> Result<(), StoreError> {
 /// Replaces `path` by `content`: a reader sees the old or the new, never a part.
 pub fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), StoreError> {
     let temp = beside(path, content, mode)?;
+    at("replace", path)?;
     temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
     Ok(())
 }
@@ -124,6 +131,7 @@ pub fn replace_through(
     mode: Mode,
 ) -> Result<(), StoreError> {
     let temp = temp_in(dir, path, content, mode)?;
+    at("replace", path)?;
     temp.persist(path).map_err(|e| failed("replace", path)(e.error))?;
     Ok(())
 }
@@ -131,6 +139,7 @@ pub fn replace_through(
 /// Creates `path` with `content`; `Ok(false)` when it is already there. Atomic between processes.
 pub fn create_new(path: &Path, content: &[u8], mode: Mode) -> Result<bool, StoreError> {
     let temp = beside(path, content, mode)?;
+    at("create", path)?;
     match temp.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -140,6 +149,7 @@ pub fn create_new(path: &Path, content: &[u8], mode: Mode) -> Result<bool, Store
 
 /// Moves a finished directory to where it belongs and syncs the directory above.
 pub fn publish_dir(built: &Path, place: &Path) -> Result<(), StoreError> {
+    at("rename to", place)?;
     #[expect(clippy::disallowed_methods, reason = "this is the file that may")]
     fs::rename(built, place).map_err(failed("rename to", place))?;
     sync_dir(place.parent().unwrap_or(Path::new(".")))
@@ -147,11 +157,13 @@ pub fn publish_dir(built: &Path, place: &Path) -> Result<(), StoreError> {
 
 /// Makes the names in `dir` durable.
 pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    at("sync", dir)?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(failed("sync", dir))
 }
 
 /// Removes a file; one that is not there is fine.
 pub fn remove(path: &Path) -> Result<(), StoreError> {
+    at("remove", path)?;
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(e)),
         Ok(()) | Err(_) => Ok(()),
@@ -160,6 +172,7 @@ pub fn remove(path: &Path) -> Result<(), StoreError> {
 
 /// Removes a directory and what is in it; one that is not there is fine.
 pub fn remove_dir(path: &Path) -> Result<(), StoreError> {
+    at("remove", path)?;
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(e)),
         Ok(()) | Err(_) => Ok(()),
@@ -177,13 +190,16 @@ pub fn link(target: &Path, link: &Path) -> Result<(), StoreError> {
     let name = link.file_name().unwrap_or_default().to_string_lossy();
     let temp = link.with_file_name(format!(".tmp-link-{}-{name}", std::process::id()));
     remove(&temp)?;
+    at("link", link)?;
     std::os::unix::fs::symlink(target, &temp).map_err(failed("link", link))?;
+    at("link", link)?;
     #[expect(clippy::disallowed_methods, reason = "this is the file that may")]
     fs::rename(&temp, link).map_err(failed("link", link))
 }
 
 /// Opens `path` for appending, made private when it is new.
 pub fn open_append(path: &Path) -> Result<File, StoreError> {
+    at("open", path)?;
     OpenOptions::new()
         .create(true)
         .append(true)
@@ -194,12 +210,24 @@ pub fn open_append(path: &Path) -> Result<File, StoreError> {
 
 /// Appends `bytes` and makes them durable before it returns.
 pub fn append_synced(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    at("append to", path)?;
     file.write_all(bytes).map_err(failed("append to", path))?;
+    at("sync", path)?;
     file.sync_data().map_err(failed("sync", path))
+}
+
+/// How many bytes can still be written where `path` lies; `None` where the file system does not tell.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    // What is reserved is the superuser's.
+    let root = rustix::process::geteuid().is_root();
+    let blocks = if root { found.f_bfree } else { found.f_bavail };
+    (found.f_blocks > 0).then(|| blocks.saturating_mul(found.f_frsize))
 }
 
 /// Cuts `path` back to `len` bytes.
 pub fn truncate(path: &Path, len: u64) -> Result<(), StoreError> {
+    at("truncate", path)?;
     let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
     file.set_len(len).map_err(failed("truncate", path))?;
     file.sync_data().map_err(failed("sync", path))
@@ -285,6 +313,7 @@ pub fn wait_unlocked(path: &Path) -> Result<(), StoreError> {
 }
 
 fn open_lock(path: &Path) -> Result<File, StoreError> {
+    at("open", path)?;
     OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -4,16 +4,20 @@
 use std::path::{Path, PathBuf};
 
 /// For every room the rooms that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("types", &[]),
-    ("store", &["types"]),
-    ("git", &["types"]),
+    ("fault", &[]),
+    ("store", &["types", "fault"]),
+    ("git", &["types", "fault"]),
     ("plan", &["types"]),
     ("verify", &["types", "plan"]),
     ("coordinate", &["types", "store"]),
     ("integrate", &["types", "git", "store"]),
-    ("execute", &["types", "git", "store", "plan", "verify", "integrate", "coordinate"]),
-    ("cli", &["types", "git", "store", "plan", "verify", "integrate", "coordinate", "execute"]),
+    ("execute", &["types", "fault", "git", "store", "plan", "verify", "integrate", "coordinate"]),
+    (
+        "cli",
+        &["types", "fault", "git", "store", "plan", "verify", "integrate", "coordinate", "execute"],
+    ),
     ("lib", &[]),
 ];
 

@@ -100,6 +100,7 @@ impl From<GitError> for Failure {
             GitError::Bare(_)
             | GitError::Command { .. }
             | GitError::Library { .. }
+            | GitError::File { .. }
             | GitError::NotAnId(_) => failure,
         }
     }

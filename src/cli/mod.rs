@@ -36,6 +36,8 @@ use clap::{Args, Parser, Subcommand};
 use exit::{Exit, Failure};
 use output::{Manner, Output};
 
+use crate::fault as faults;
+
 /// Plans and executes the parallel work of coding agents on one git repository.
 #[derive(Debug, Parser)]
 #[command(name = "slimductor", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -164,7 +166,7 @@ pub fn main() -> ExitCode {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let manner = Manner::new(cli.global.json, cli.global.quiet, cli.global.verbose, no_colour);
     let mut output = Output::new(manner);
-    let env = std::env::vars_os()
+    let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     let dir = cli.global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
@@ -176,6 +178,8 @@ pub fn main() -> ExitCode {
         }
     };
     let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("slimductor"));
+    let named = |name: &str| env.get(name).cloned();
+    faults::arm(named("SLIMDUCTOR_FAULT"), named("SLIMDUCTOR_FAULT_LOG"));
     let mut context = Context { global: cli.global, dir, env, exe, output };
     let command = cli.command;
     // A panic is our own bug, and says so with the code that stands for it.
@@ -233,6 +237,8 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
 
 /// The wrapper of a job: its own small program, with nothing of the rest set up.
 fn wrapper(dir: &std::path::Path) -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "a wrapper is a program of its own")]
+    faults::arm(std::env::var("SLIMDUCTOR_FAULT_JOB").ok(), None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return ExitCode::from(Exit::Environment.code()) };
     match runtime.block_on(crate::execute::wrapper::run(dir)) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Record};
+use crate::fault;
 use crate::store::{self, StoreError};
 
 /// The format that this version writes.
@@ -142,6 +143,21 @@ impl Journal {
         Ok((Journal { file, path: path.to_owned(), next, last_at }, contents.records))
     }
 
+    /// Where a test wants the process to die within this write.
+    fn crash_in(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let mut text = String::new();
+        for record in records {
+            let line = encode(record);
+            if let Some(cut) = fault::cuts(record.seq, line.len()) {
+                text.push_str(line.get(..cut).unwrap_or_default());
+                store::append_synced(&mut self.file, &self.path, text.as_bytes())?;
+                fault::crash();
+            }
+            text.push_str(&line);
+        }
+        Ok(())
+    }
+
     /// Appends `events` as one write with one sync; on return they are durable.
     pub fn append(
         &mut self,
@@ -157,6 +173,7 @@ impl Journal {
             text.push_str(&encode(&record));
             records.push(record);
         }
+        self.crash_in(&records)?;
         store::append_synced(&mut self.file, &self.path, text.as_bytes())?;
         self.next += records.len() as u64;
         self.last_at = at;

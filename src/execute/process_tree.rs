@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::fault;
+
 /// Makes this process the leader of its own session and the parent of every orphan below it.
 pub fn lead() {
     // Fails where it leads a session already (in a tmux pane), which is as good.
@@ -80,6 +82,8 @@ fn descendants(root: u32) -> Vec<u32> {
 
 fn signal_all(pids: &[u32], signal: Signal) {
     for pid in pids {
+        // A signal has no error that anybody could do something about.
+        let _ = fault::point("signal", Path::new(""));
         if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
             // It may have ended meanwhile.
             let _ = kill_process(pid, signal);

@@ -1,16 +1,19 @@
 //! What effects share: repository, places, backend; their errors; and the commit of what stands in a worktree.
 
+use std::path::PathBuf;
+
 use super::backend::{Backend, BackendError};
 use super::brief::Surroundings;
 use super::command::Trouble;
 use super::hub::Hub;
 use super::job;
 use super::worktree::Places;
+use crate::fault;
 use crate::git::{GitError, Repo, Worktree};
 use crate::plan::config::Config;
 use crate::plan::intent::Adapter;
 use crate::store::StoreError;
-use crate::types::Sha;
+use crate::types::{JobId, Sha};
 
 /// What effects share; every one runs on its own thread or task.
 pub struct Shared {
@@ -52,6 +55,9 @@ pub(super) enum EffectError {
     Job(#[from] job::JobError),
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// A job failed, and there is no room for anything where it worked.
+    #[error("{job} failed, and the disk of {dir} is full: {free} bytes are free", dir = .dir.display())]
+    Full { job: JobId, dir: PathBuf, free: u64 },
     #[error("{0}")]
     State(&'static str),
 }
@@ -59,8 +65,11 @@ pub(super) enum EffectError {
 pub(super) fn trouble(error: EffectError) -> Trouble {
     let no_room = match &error {
         EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
-        EffectError::Git(e) => e.to_string().contains("No space left on device"),
-        EffectError::Job(_) | EffectError::Backend(_) | EffectError::State(_) => false,
+        EffectError::Git(e) => e.is_no_room(),
+        EffectError::Job(job::JobError::Run { source, .. }) => fault::is_no_room(source),
+        EffectError::Backend(e) => fault::says_no_room(&e.message),
+        EffectError::Full { .. } => true,
+        EffectError::Job(job::JobError::Read { .. }) | EffectError::State(_) => false,
     };
     if no_room { Trouble::NoRoom(error.to_string()) } else { Trouble::Refused(error.to_string()) }
 }

@@ -25,6 +25,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const START_TRIES: u32 = 3;
 /// How often a check that died with its wrapper is started again within one effect.
 const CHECK_RESTARTS: u32 = 3;
+/// Below so many free bytes a disk counts as full: nothing that a job does is smaller.
+const NO_ROOM: u64 = 64 * 1024;
 
 /// Effects that wait for a job.
 pub(super) async fn run_job_effect(
@@ -69,9 +71,15 @@ async fn run_job(
                 if report.ending == Ending::Stopped
                     && deaths < restarts
                     && !job::is_cancelled(&dir) => {}
-            Some(report) => return Ok(report),
+            Some(report) => {
+                if report.ending == Ending::Finished && !report.passed() {
+                    out_of_room(spec, &dir, restarts > 0)?;
+                }
+                return Ok(report);
+            }
             None => {
                 job::end_orphans(&dir);
+                out_of_room(spec, &dir, restarts > 0)?;
                 if deaths >= restarts {
                     return Ok(JobReport { ending: Ending::Lost, steps: Vec::new() });
                 }
@@ -83,6 +91,21 @@ async fn run_job(
         store::remove_dir(&aside)?;
         store::publish_dir(&dir, &aside)?;
     }
+}
+
+/// What fails on a full disk says nothing about the work: the run stops. A check is then run again as if it never had.
+fn out_of_room(spec: &Spec, dir: &Path, again: bool) -> Result<(), EffectError> {
+    let full = |path: &Path| store::free_bytes(path).filter(|free| *free < NO_ROOM);
+    let places = [spec.cwd.as_path(), dir];
+    let Some((place, free)) = places.iter().find_map(|p| Some((*p, full(p)?))) else {
+        return Ok(());
+    };
+    if again {
+        // Where even that cannot be done, the exit file stays, and says what the command said.
+        let aside = dir.with_extension("full");
+        let _ = store::remove_dir(&aside).and_then(|()| store::publish_dir(dir, &aside));
+    }
+    Err(EffectError::Full { job: spec.job.clone(), dir: place.to_owned(), free })
 }
 
 /// The exit file's content, or `None` when the wrapper died without writing one.

@@ -22,6 +22,7 @@ use super::shared::{EffectError, Shared, trouble};
 use super::state::RunState;
 use super::watch::run_job_effect;
 use super::worktree::Places;
+use crate::fault;
 use crate::git::Repo;
 use crate::plan::check::intents::adapters;
 use crate::plan::config::Config;
@@ -210,9 +211,11 @@ impl World for RealWorld {
 
     fn begin(&mut self, effects: Vec<Effect>, state: &RunState) -> Result<(), WorldError> {
         self.project(state, false)?;
+        let now = Arc::new(state.clone());
         for effect in effects {
+            fault::begins(&effect.describe(state));
             self.in_flight.insert(effect.clone());
-            let (shared, state, sender) = (self.shared.clone(), state.clone(), self.sender.clone());
+            let (shared, state, sender) = (self.shared.clone(), now.clone(), self.sender.clone());
             if effect.is_job() {
                 tokio::spawn(async move {
                     let result = run_job_effect(&shared, &effect, &state).await;

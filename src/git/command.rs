@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::worktree::{Worktree, config_entry, put};
 use super::{FastForward, GitError, Repo, Swap};
+use crate::fault;
 use crate::types::Sha;
 
 /// How long a lock of somebody else's git is waited for before it counts as in the way.
@@ -55,6 +56,7 @@ impl Repo {
     }
 
     fn run(&self, dir: &Path, args: &[&OsStr], index: Option<&Path>) -> Result<Output, GitError> {
+        starts(args)?;
         let mut command = self.command();
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
@@ -72,10 +74,7 @@ impl Repo {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
-        let words: Vec<_> = args.iter().map(|a| a.to_string_lossy()).collect();
-        let is_verb = |n: &usize| !words[*n].starts_with('-') && (*n == 0 || words[*n - 1] != "-c");
-        let verb = (0..words.len()).find(is_verb).map(|n| words[n].to_string()).unwrap_or_default();
-        Err(GitError::Command { verb, message: said(&output) })
+        Err(GitError::Command { verb: verb_of(args), message: said(&output) })
     }
 
     /// From now on the user's own configuration is what `path` says: written there the first time, before any worker
@@ -122,6 +121,7 @@ impl Repo {
     ) -> Result<(), GitError> {
         let verb = |message: String| GitError::Command { verb: "index-pack".to_owned(), message };
         let dir = path_option("--git-dir=", &self.common);
+        starts(&["index-pack".as_ref()])?;
         let mut pack = self.command();
         // Quoted, because a path may hold the colon that separates several.
         let objects = worktree.gitdir.join("objects").to_string_lossy().into_owned();
@@ -297,6 +297,20 @@ impl Repo {
         let url = said.lines().rev().find(|l| l.starts_with("http")).map(str::to_owned);
         Ok((url.filter(|_| output.status.success()), command))
     }
+}
+
+/// The first word that is neither an option nor an option's value.
+fn verb_of(args: &[&OsStr]) -> String {
+    let words: Vec<_> = args.iter().map(|a| a.to_string_lossy()).collect();
+    let is_verb = |n: &usize| !words[*n].starts_with('-') && (*n == 0 || words[*n - 1] != "-c");
+    (0..words.len()).find(is_verb).map(|n| words[n].to_string()).unwrap_or_default()
+}
+
+/// A point at which tests plant faults.
+fn starts(args: &[&OsStr]) -> Result<(), GitError> {
+    let verb = verb_of(args);
+    fault::point("git", Path::new(&verb))
+        .map_err(|e| GitError::Command { verb, message: e.to_string() })
 }
 
 /// The first git on PATH.

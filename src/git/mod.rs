@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use git2::{ErrorCode, Oid, Repository};
 
+use crate::fault;
 use crate::types::{Millis, Sha};
 pub use worktree::Worktree;
 
@@ -42,9 +43,31 @@ pub enum GitError {
         /// What it said.
         source: git2::Error,
     },
+    /// A file of git's own could not be written.
+    #[error("cannot write {path}: {source}")]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A name that should be an object id is none.
     #[error("`{0}` is not an object id")]
     NotAnId(String),
+}
+
+impl GitError {
+    /// Whether the disk is full, broken or cannot be written.
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            GitError::File { source, .. } | GitError::NoCommand(source) => {
+                fault::is_no_room(source)
+            }
+            GitError::Command { message, .. } => fault::says_no_room(message),
+            GitError::Library { source, .. } => fault::says_no_room(source.message()),
+            GitError::NoRepository(_) | GitError::Bare(_) | GitError::NotAnId(_) => false,
+        }
+    }
 }
 
 /// Whether a compare-and-swap moved the ref.
@@ -112,6 +135,14 @@ impl std::fmt::Debug for Repo {
 
 fn lib(action: impl Into<String>) -> impl FnOnce(git2::Error) -> GitError {
     move |source| GitError::Library { action: action.into(), source }
+}
+
+/// A point at which tests plant faults, told as libgit2 would.
+fn at(action: &str, name: &str) -> Result<(), GitError> {
+    fault::point(action, Path::new(name)).map_err(|e| {
+        let said = git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Os, e.to_string());
+        lib(action)(said)
+    })
 }
 
 /// The repository around `dir`, with the working tree that is found on the way.
@@ -252,6 +283,7 @@ impl Repo {
             return Ok(Swap::Elsewhere(now));
         }
         let name = format!("refs/heads/{branch}");
+        at("move a branch", branch)?;
         let moved = {
             let repo = self.repo();
             let done = match old {
@@ -270,6 +302,7 @@ impl Repo {
 
     /// Sets a branch of our own to `new`, wherever it stands.
     pub fn set_branch(&self, branch: &str, new: &Sha, message: &str) -> Result<(), GitError> {
+        at("set a branch", branch)?;
         let repo = self.repo();
         repo.reference(&format!("refs/heads/{branch}"), oid(new)?, true, message)
             .map(|_| ())
@@ -303,7 +336,8 @@ impl Repo {
     pub fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
         let repo = self.repo();
         match repo.find_reference(&format!("refs/heads/{branch}")) {
-            Ok(mut found) => found.delete().map_err(lib(format!("remove the branch {branch}"))),
+            Ok(mut found) => at("remove a branch", branch)
+                .and_then(|()| found.delete().map_err(lib(format!("remove the branch {branch}")))),
             Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
             Err(e) => Err(lib(format!("remove the branch {branch}"))(e)),
         }

@@ -2,7 +2,7 @@
 
 use git2::{DiffOptions, Repository, Signature, Time};
 
-use super::{GitError, Merge, Repo, lib, oid, sha};
+use super::{GitError, Merge, Repo, at as point, lib, oid, sha};
 use crate::types::{Change, ChangeKind, Millis, Sha};
 
 impl Repo {
@@ -92,9 +92,11 @@ impl Repo {
             paths.dedup();
             return Ok(Merge::Conflict(paths));
         }
+        point("write a tree", ours.as_str())?;
         let tree_id = index.write_tree_to(&repo).map_err(lib("write the merged tree"))?;
         let tree = repo.find_tree(tree_id).map_err(lib("read the merged tree"))?;
         let (author, committer) = self.signatures(&repo, at)?;
+        point("write a commit", ours.as_str())?;
         let commit = repo
             .commit(None, &author, &committer, message, &tree, &[&our, &their])
             .map_err(lib("write the merge commit"))?;
@@ -105,6 +107,7 @@ impl Repo {
     pub fn amend_files(&self, commit: &Sha, files: &[(String, String)]) -> Result<Merge, GitError> {
         let repo = self.repo();
         let found = repo.find_commit(oid(commit)?).map_err(lib("read a commit"))?;
+        point("write a commit", commit.as_str())?;
         let mut update = git2::build::TreeUpdateBuilder::new();
         let old = found.tree().map_err(lib("read a tree"))?;
         for (path, text) in files {
@@ -136,6 +139,7 @@ impl Repo {
         let tree = repo.find_tree(oid(tree)?).map_err(lib("read a tree"))?;
         let parent = repo.find_commit(oid(parent)?).map_err(lib("read a commit"))?;
         let (author, committer) = self.signatures(&repo, at)?;
+        point("write a commit", parent.id().to_string().as_str())?;
         let id = repo
             .commit(None, &author, &committer, message, &tree, &[&parent])
             .map_err(lib("write a commit"))?;

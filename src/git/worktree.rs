@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::{path_option, remove_whole};
 use super::{GitError, Repo};
+use crate::fault;
 use crate::types::Sha;
 
 /// The most that is read of a file that a worker may have written.
@@ -146,6 +147,7 @@ impl Repo {
     /// Makes the private git directory anew, and the `.git` file that names it.
     fn make_private(&self, worktree: &Worktree, commit: &Sha) -> Result<(), GitError> {
         let dir = &worktree.gitdir;
+        fault::point("make", dir).map_err(trouble(dir))?;
         if dir.symlink_metadata().is_ok() {
             remove_whole(dir).map_err(trouble(dir))?;
         }
@@ -237,12 +239,14 @@ impl Repo {
         let _one_at_a_time =
             self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let admin = self.admin_dir(path);
+        fault::point("remove", path).map_err(trouble(path))?;
         if path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
             remove_whole(path).map_err(trouble(path))?;
         } else if path.symlink_metadata().is_ok() {
             std::fs::remove_file(path).map_err(trouble(path))?;
         }
         if let Some(admin) = admin {
+            fault::point("remove", &admin).map_err(trouble(&admin))?;
             std::fs::remove_dir_all(&admin).map_err(trouble(&admin))?;
             // Git removes the directory with the last worktree; so do we.
             let _ = std::fs::remove_dir(self.common.join("worktrees"));
@@ -418,14 +422,12 @@ fn quoted(value: &str) -> String {
 
 /// A small file of git's own; derived from what is recorded elsewhere, so it needs no sync.
 pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
+    fault::point("write", path).map_err(trouble(path))?;
     let written =
         std::fs::File::create(path).and_then(|mut f| std::io::Write::write_all(&mut f, bytes));
     written.map_err(trouble(path))
 }
 
 fn trouble(path: &Path) -> impl FnOnce(std::io::Error) -> GitError + '_ {
-    move |e| GitError::Command {
-        verb: "worktree".to_owned(),
-        message: format!("{}: {e}", path.display()),
-    }
+    move |source| GitError::File { path: path.to_owned(), source }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::{Backend, BackendError, Handle};
+use crate::fault;
 use crate::store;
 
 /// The process backend.
@@ -27,6 +28,7 @@ impl Backend for Process {
     fn start(&self, job: &Handle) -> Result<Option<Child>, BackendError> {
         let failed =
             |message: String| BackendError { backend: "process", action: "start a job", message };
+        fault::point("start", &job.dir).map_err(|e| failed(e.to_string()))?;
         let log =
             store::open_append(&job.dir.join("wrapper.log")).map_err(|e| failed(e.to_string()))?;
         let second = log.try_clone().map_err(|e| failed(e.to_string()))?;

@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use tmux_interface::{StdIO, Tmux, TmuxCommand};
 
 use super::{Backend, BackendError, Handle};
+use crate::fault;
 
 /// The session option that says which job a session shows; names alone could be another run's.
 const JOB_OPTION: &str = "@slimductor-job";
@@ -55,6 +56,7 @@ impl TmuxServer {
         commands: Vec<TmuxCommand<'static>>,
     ) -> Result<String, BackendError> {
         let failed = |message: String| BackendError { backend: "tmux", action, message };
+        fault::point("tmux", Path::new(action)).map_err(|e| failed(e.to_string()))?;
         let all = commands.into_iter().fold(self.tmux(), Tmux::add_command);
         let output = all.output().map_err(|e| failed(format!("{e:?}")))?.into_inner();
         if output.status.success() {
