@@ -1,7 +1,8 @@
-//! The only writer of files: whole or not at all, synced, private where asked. Knows nothing of what it writes.
+//! The only writer of files: whole or not at all, synced, private where asked; and the careful reader of what others may
+//! have put there. Knows nothing of what it writes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,23 @@ fn temp_in(
 /// Makes a directory that belongs to the user, as the umask says, and what is missing above it.
 pub fn make_user_dir(dir: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(dir).map_err(failed("create", dir))
+}
+
+/// The content of a regular file of at most `most` bytes; what is none, a device or a pipe say, is refused.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // Asked before it is opened: opening a pipe waits for the other end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let opened = File::open(path)?;
+    let length = opened.metadata().map_or(0, |m| m.len()).min(most);
+    // Room for all of it at once, as far as the file's length can be believed.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    opened.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::other(format!("it has more than {most} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Replaces `path` by `content`: a reader sees the old or the new, never a part.
@@ -216,6 +234,17 @@ pub fn append_synced(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), S
     file.sync_data().map_err(failed("sync", path))
 }
 
+/// Below so many free bytes a disk counts as full: little that is worth writing is smaller.
+pub const NO_ROOM: u64 = 64 * 1024;
+
+/// Whether something can be written in `dir`, found out by doing it.
+pub fn room_in(dir: &Path) -> Result<(), StoreError> {
+    if free_bytes(dir).is_some_and(|free| free < NO_ROOM) {
+        return Err(failed("write in", dir)(io::ErrorKind::StorageFull.into()));
+    }
+    temp_in(dir, dir, &[0; 4096], Mode::Private).map(drop)
+}
+
 /// How many bytes can still be written where `path` lies; `None` where the file system does not tell.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(path).ok()?;
@@ -276,14 +305,7 @@ impl Lock {
     /// moment as well, so that a few tries are made.
     pub fn try_take(path: &Path) -> Result<Option<Lock>, StoreError> {
         let file = open_lock(path)?;
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(Lock { file, path: path.to_owned() })),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::Error(e)) => return Err(failed("lock", path)(e)),
-            }
-        }
-        Ok(None)
+        Ok(try_lock(&file, path)?.then(|| Lock { file, path: path.to_owned() }))
     }
 
     /// Waits for the lock.
@@ -293,11 +315,28 @@ impl Lock {
         Ok(Lock { file, path: path.to_owned() })
     }
 
+    /// The open file, for whoever is to hold the lock as well.
+    pub fn share(&self) -> Result<File, StoreError> {
+        self.file.try_clone().map_err(failed("share", &self.path))
+    }
+
     /// Writes who holds it, for messages; never relied on.
     pub fn describe(&mut self, text: &str) -> Result<(), StoreError> {
         self.file.set_len(0).map_err(failed("write", &self.path))?;
         self.file.write_all(text.as_bytes()).map_err(failed("write", &self.path))
     }
+}
+
+/// Locks an open file against other processes; `false` when one of them has it.
+pub fn try_lock(file: &File, path: &Path) -> Result<bool, StoreError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(e)) => return Err(failed("lock", path)(e)),
+        }
+    }
+    Ok(false)
 }
 
 /// Whether some process holds the lock on `path`.

@@ -591,6 +591,7 @@ fn run_to_end(script: &Script, fate: &mut Fate, points: &mut u64) -> (Disk, RunS
             pid: 1,
             version: "sim".to_owned(),
             promote_landed: false,
+            force: false,
             target: None,
         };
         let Ok(records) = world.append(vec![start]) else { continue };

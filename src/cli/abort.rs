@@ -5,6 +5,7 @@ use clap::Args;
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::run::{finish, take_up};
+use crate::execute::coordinator::TakeUp;
 use crate::execute::event::{Choice, Outcome};
 use crate::execute::worktree::Places;
 use crate::execute::world::AnswerFile;
@@ -68,7 +69,7 @@ pub fn abort(context: &mut Context, args: &AbortArgs) -> Result<Exit, Failure> {
             };
         }
     }
-    let state = take_up(context, repo, &id, None, false)?;
+    let state = take_up(context, repo, &id, None, TakeUp::default())?;
     let exit = finish(context, &state)?;
     Ok(if state.outcome == Some(Outcome::Aborted) { Exit::Done } else { exit })
 }

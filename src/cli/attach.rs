@@ -8,7 +8,7 @@ use super::Context;
 use super::exit::{Exit, Failure};
 use super::logs::find_task;
 use crate::execute::backend::Handle;
-use crate::execute::run;
+use crate::execute::coordinator;
 use crate::types::JobId;
 
 /// Open a worker's tmux session.
@@ -27,7 +27,7 @@ pub fn attach(context: &mut Context, args: &AttachArgs) -> Result<Exit, Failure>
     let id = &state.plan.tasks[task].id;
     let job = JobId::worker(id, state.tasks[task].attempt);
     let handle = Handle { dir: places.job(&job), job, title: format!("worker-{id}") };
-    let backend = run::backend_of(&state, &places.root, context.exe.clone());
+    let backend = coordinator::backend_of(&state, &places.root, context.exe.clone());
     let Some((mut command, _)) = backend.attach(&handle) else {
         if backend.name() == "tmux" {
             let why = crate::execute::projection::reason(&state, task, &state.tasks[task]);

@@ -7,6 +7,7 @@ use clap::Args;
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::run::{BackendArg, RunArgs, exit_of, finish, make, take_up};
+use crate::execute::coordinator::TakeUp;
 use crate::execute::event::Choice;
 use crate::execute::reports;
 use crate::execute::worktree::Places;
@@ -56,7 +57,7 @@ pub fn demo(context: &mut Context, args: &DemoArgs) -> Result<Exit, Failure> {
     let start = tip(&repo)?;
     let (id, lock) =
         make(context, &RunArgs::for_demo(PathBuf::from("tasks.yaml"), args.backend), &repo)?;
-    let state = match take_up(context, repo, &id, Some(lock), false) {
+    let state = match take_up(context, repo, &id, Some(lock), TakeUp::default()) {
         Ok(state) => state,
         Err(failure) => {
             if !args.keep {
@@ -125,6 +126,6 @@ fn end(context: &mut Context, dir: &Path, id: &crate::types::RunId) {
         &AnswerFile { choice: Choice::Abort, task: None, attempt: None },
     );
     if let Ok(repo) = Repo::discover(dir) {
-        let _ = take_up(context, repo, id, None, false);
+        let _ = take_up(context, repo, id, None, TakeUp::default());
     }
 }

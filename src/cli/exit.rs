@@ -78,6 +78,12 @@ impl From<RunError> for Failure {
             RunError::None => {
                 Failure::new(Exit::Usage, message).hint("`slimductor run tasks.yaml` starts one")
             }
+            RunError::Unclear { run, .. } => {
+                let hint = format!(
+                    "restore the file, or move `.orchestrator/runs/{run}` away to start all the same"
+                );
+                Failure::new(Exit::Unreadable, message).hint(hint)
+            }
             RunError::Unreadable(_) => Failure::new(Exit::Unreadable, message)
                 .hint("nothing was changed; restore the file, or end the run by hand"),
             RunError::NoRoom(_) => Failure::new(Exit::Environment, message)

@@ -11,6 +11,7 @@ use crate::plan::environment::Environment;
 use crate::plan::pattern::plain_parents;
 use crate::plan::schema::Document;
 use crate::plan::{Facts, Pattern};
+use crate::store::read_regular;
 
 /// What stands in the tree around a plan.
 pub struct Surroundings<'a> {
@@ -22,24 +23,6 @@ pub struct Surroundings<'a> {
     pub pins: BTreeMap<String, Pin>,
     /// Whether a run is to start from this.
     pub for_run: bool,
-}
-
-/// The content of a regular file of at most `most` bytes; what is none, a device or a pipe say, is refused.
-pub fn read_regular(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::{Error, Read};
-    // Asked before it is opened: opening a pipe waits for the other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(Error::other("it is not a regular file"));
-    }
-    let opened = std::fs::File::open(path)?;
-    let length = opened.metadata().map_or(0, |m| m.len()).min(most);
-    // Room for all of it at once, as far as the file's length can be believed.
-    let mut bytes = Vec::with_capacity(length as usize + 1);
-    opened.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(Error::other(format!("it has more than {most} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// The largest contract and the largest lockfile that are read, in bytes.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use super::facts::{Surroundings, environment, read_regular};
+use super::facts::{Surroundings, environment};
 use super::pins::read_lock;
 use crate::git::Repo;
 use crate::plan::config::{Config, Invalid};
@@ -14,6 +14,7 @@ use crate::plan::environment::Environment;
 use crate::plan::render::human::{self, Source};
 use crate::plan::schema::Document;
 use crate::plan::{self, Analysis, Checked, Facts};
+use crate::store::read_regular;
 
 /// A plan and everything it was checked against.
 pub struct Gathered {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
-use super::facts::read_regular;
 use crate::execute::worktree::EXCLUDED;
 use crate::git::Repo;
 use crate::plan::contract::Lock;
@@ -19,7 +18,7 @@ fn lock_path(root: &Path) -> PathBuf {
 /// What `plan` pinned the last time; empty when it never did, or when it is not for this user to read.
 pub fn read_lock(root: &Path) -> Result<Lock, Failure> {
     let path = lock_path(root);
-    let bytes = match read_regular(&path, MAX_LOCK) {
+    let bytes = match store::read_regular(&path, MAX_LOCK) {
         Ok(bytes) => bytes,
         Err(e) => {
             use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};

@@ -5,6 +5,7 @@ use clap::Args;
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::run::{From, RunArgs, create, detach, finish, prepare, take_up};
+use crate::execute::coordinator::TakeUp;
 use crate::execute::event::{Choice, Outcome};
 use crate::execute::state::{RunState, Step};
 use crate::execute::worktree::Places;
@@ -43,7 +44,7 @@ pub fn replan(context: &mut Context, args: &ReplanArgs) -> Result<Exit, Failure>
         }
         state = run::read(repo.root(), &old)?;
         if state.outcome.is_none() {
-            state = take_up(context, Repo::discover(&context.dir)?, &old, None, false)?;
+            state = take_up(context, Repo::discover(&context.dir)?, &old, None, TakeUp::default())?;
         }
     }
     if state.outcome != Some(Outcome::Replanned) {
@@ -57,7 +58,7 @@ pub fn replan(context: &mut Context, args: &ReplanArgs) -> Result<Exit, Failure>
         drop(lock);
         return detach(context, &repo, &id);
     }
-    let state = take_up(context, repo, &id, Some(lock), false)?;
+    let state = take_up(context, repo, &id, Some(lock), TakeUp::default())?;
     finish(context, &state)
 }
 

@@ -1,10 +1,14 @@
-//! `slimductor resume`: goes on with the newest run that has not ended, or with the one that is named.
+//! `slimductor resume`: goes on with the newest run that has not ended, or with the one that is named; or says what it
+//! would do.
 
 use clap::Args;
 
 use super::Context;
 use super::exit::{Exit, Failure};
+use super::output::columns;
 use super::run::{exit_of, finish, take_up};
+use crate::execute::coordinator::TakeUp;
+use crate::execute::rehearsal::{self, Rehearsal};
 use crate::execute::{job, run};
 use crate::git::Repo;
 
@@ -16,6 +20,12 @@ pub struct ResumeArgs {
     /// Promote what landed even when some tasks failed.
     #[arg(long)]
     promote_landed: bool,
+    /// Say what would be begun, and begin nothing: no file, process or branch is touched.
+    #[arg(long)]
+    dry_run: bool,
+    /// Drop what dead workers and people left uncommitted in worktrees, instead of keeping it on recovery branches.
+    #[arg(long)]
+    force: bool,
     /// Leave the terminal's session first (used by `run --detach`).
     #[arg(long, hide = true)]
     own_session: bool,
@@ -47,6 +57,44 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
     }
     let request = state.header.request.lines().next().unwrap_or("");
     context.output.note(format!("run {id}: {request}").trim_end_matches(": "));
-    let state = take_up(context, repo, &id, None, args.promote_landed)?;
+    if let Some(file) = run::edited_plan(repo.root(), &state) {
+        context.output.note(&format!(
+            "note: {} was edited since the run was made; the run goes on with its own copy, `slimductor replan` takes the new one",
+            file.display()
+        ));
+    }
+    let how = TakeUp { promote_landed: args.promote_landed, force: args.force };
+    if args.dry_run {
+        let rehearsal = rehearsal::rehearse(&repo, &id, how)?;
+        if context.output.manner.json {
+            context.output.json(&rehearsal, false);
+        } else {
+            context.output.result(&text(&rehearsal));
+        }
+        return Ok(Exit::Done);
+    }
+    let state = take_up(context, repo, &id, None, how)?;
     finish(context, &state)
+}
+
+fn text(rehearsal: &Rehearsal) -> String {
+    let mut out = String::new();
+    if rehearsal.torn_bytes > 0 {
+        out.push_str(&format!(
+            "{} bytes of a record that was cut off go from the journal's end\n",
+            rehearsal.torn_bytes
+        ));
+    }
+    let rows: Vec<Vec<String>> = rehearsal
+        .effects
+        .iter()
+        .map(|e| vec![e.does.word().to_owned(), e.effect.clone(), e.detail.clone()])
+        .collect();
+    out.push_str(&columns(&rows));
+    match &rehearsal.waits {
+        Some(reason) => out.push_str(&format!("then it waits for a person: {reason}\n")),
+        None if rehearsal.ends => out.push_str("then the run is over\n"),
+        None => out.push_str("then what follows from how these end\n"),
+    }
+    out
 }

@@ -10,6 +10,7 @@ use super::exit::{Exit, Failure};
 use super::gather::{Gathered, Purpose, gather};
 use super::plan::show_problems;
 use super::progress;
+use crate::execute::coordinator::{self, TakeUp};
 use crate::execute::event::{Approval, Outcome, Settings};
 use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, NewRun};
 use crate::execute::state::RunState;
@@ -115,7 +116,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit, Failure> {
         drop(lock);
         return detach(context, &repo, &id);
     }
-    let state = take_up(context, repo, &id, Some(lock), false)?;
+    let state = take_up(context, repo, &id, Some(lock), TakeUp::default())?;
     finish(context, &state)
 }
 
@@ -275,6 +276,7 @@ pub fn create(
     let (id, lock) = run::create(
         repo,
         NewRun {
+            file: &gathered.path,
             plan_text: &gathered.bytes,
             config_text: &gathered.config_bytes,
             facts: gathered.facts.clone(),
@@ -307,12 +309,12 @@ pub fn take_up(
     repo: Repo,
     id: &RunId,
     lock: Option<Lock>,
-    promote_landed: bool,
+    how: TakeUp,
 ) -> Result<RunState, Failure> {
     let held = run::hold(repo.root(), id, lock)?;
     let (env, exe) = (context.env.clone(), context.exe.clone());
     let output = &mut context.output;
-    let result = run::drive(repo, held, &env, exe, promote_landed, |record, state| {
+    let result = coordinator::drive(repo, held, &env, exe, how, |record, state| {
         progress::show(output, record, state);
     });
     context.output.end_bars();

@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure};
 use super::plan_report::PlanReport;
 use crate::execute::event::Record;
 use crate::execute::projection::Status;
+use crate::execute::rehearsal::Rehearsal;
 use crate::integrate::report;
 use crate::plan::config::Config;
 use crate::plan::schema::Document;
@@ -20,7 +21,7 @@ use crate::store::{self, Mode};
 /// Print a JSON Schema.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// tasks, config, plan, status, record, report, contract or env.
+    /// tasks, config, plan, status, resume, record, report, contract or env.
     #[arg(required_unless_present = "write")]
     name: Option<String>,
     /// Write all of them into DIR.
@@ -28,12 +29,13 @@ pub struct SchemaArgs {
     write: Option<PathBuf>,
 }
 
-fn all() -> [(&'static str, schemars::Schema); 8] {
+fn all() -> [(&'static str, schemars::Schema); 9] {
     [
         ("tasks", schema_for!(Document)),
         ("config", schema_for!(Config)),
         ("plan", schema_for!(PlanReport)),
         ("status", schema_for!(Status)),
+        ("resume", schema_for!(Rehearsal)),
         ("record", schema_for!(Record)),
         ("report", schema_for!(report::Report)),
         ("contract", schema_for!(Vec<ContractReport>)),

@@ -116,7 +116,8 @@ pub fn worker(
     let step = StepSpec::new(command, argv, spec.timeout_ms);
     let fence = around.fence(worktree);
     let cwd = worktree.path.clone();
-    Spec { v: 1, job, cwd, env, steps: vec![step], grace_ms: GRACE_MS, fence }
+    let about = String::new();
+    Spec { v: 1, job, about, cwd, env, steps: vec![step], grace_ms: GRACE_MS, fence }
 }
 
 /// Commands that prove something, each with the task that it belongs to, whose variables it gets.
@@ -204,7 +205,8 @@ pub(super) fn plain(
     let mut env = around.env.clone();
     env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
     let (cwd, fence) = (worktree.path.clone(), around.fence(worktree));
-    Spec { v: 1, job, cwd, env, steps, grace_ms: GRACE_MS, fence }
+    let about = String::new();
+    Spec { v: 1, job, about, cwd, env, steps, grace_ms: GRACE_MS, fence }
 }
 
 fn touches(patterns: &[Pattern], changed: &[String]) -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::command::Product;
 use super::hot;
 use super::job::{self, Probe};
-use super::shared::{EffectError, Shared, commit_worktree};
+use super::shared::{EffectError, Shared, commit_worktree, own_commits};
 use super::state::{RunState, Step};
 use super::worktree::Places;
 use crate::git::Repo;
@@ -101,6 +101,9 @@ fn keep_unmerged(
             return keep(name, head);
         }
         let worktree = places.worktree_of(slot);
+        if state.force {
+            return keep(name, own_commits(shared, &worktree, (base, state.staging.as_ref())));
+        }
         if worktree.index.exists() && worktree.path.exists() {
             let text =
                 message::work(&state.header.run_id, &spec.id, run.attempt, &spec.description);
@@ -113,6 +116,9 @@ fn keep_unmerged(
             )?;
             return keep(name, head);
         }
+        return Ok(());
+    }
+    if state.force {
         return Ok(());
     }
     if let Some(name) = save_edits(shared, state, task, run.unsaved.unwrap_or(run.attempt))? {

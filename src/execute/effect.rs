@@ -6,9 +6,9 @@ use std::path::Path;
 use super::cleanup;
 use super::command::{Effect, Product};
 use super::event::GateOn;
-use super::shared::{EffectError, Shared, commit_worktree};
+use super::shared::{EffectError, Shared, commit_worktree, own_commits};
 use super::state::{GateRun, RunState, Stage};
-use super::{evidence, hot, install, job};
+use super::{evidence, hot, install, job, lost};
 use crate::git::{Merge, Swap};
 use crate::integrate::message;
 use crate::store::{self, Mode, StoreError};
@@ -40,11 +40,13 @@ pub(super) fn perform(
             let worktree = places.worktree_of(slot);
             store::make_dir(&places.indices())?;
             store::make_dir(&places.gitdirs())?;
-            if let Some(edited) = run.unsaved {
+            if let Some(edited) = run.unsaved.filter(|_| !state.force) {
                 cleanup::save_edits(shared, state, *task, edited)?;
             }
-            repo.prepare_worktree(&worktree, base, &shared.keep)?;
-            furnish(shared, &worktree.path)?;
+            if !lost::was_started(shared, state, *task, slot, base)? {
+                repo.prepare_worktree(&worktree, base, &shared.keep)?;
+                furnish(shared, &worktree.path)?;
+            }
             cleanup::link(places, id, &worktree.path)?;
             Ok(Product::Prepared { around: evidence::around(shared) })
         }
@@ -90,9 +92,8 @@ pub(super) fn perform(
             let stage = stage_of(state, *stage)?;
             let commit =
                 stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
-            let branch = state.staging_branch();
-            let swap =
-                repo.swap_branch(&branch, state.staging.as_ref(), commit, "slimductor: land")?;
+            let from = state.staging.as_ref();
+            let swap = lost::move_staging(repo, state, from, commit, "slimductor: land")?;
             if swap == Swap::Done {
                 for landed in state.train.iter().take_while(|s| s.number <= stage.number) {
                     let id = &state.plan.tasks[landed.task].id;
@@ -127,13 +128,8 @@ pub(super) fn perform(
             let text = message::merge_target(&state.header.run_id, &state.header.target);
             let merge = repo.merge(staging, target, &text, at)?;
             if let Merge::Clean { commit, .. } = &merge {
-                let branch = state.staging_branch();
-                match repo.swap_branch(
-                    &branch,
-                    Some(staging),
-                    commit,
-                    "slimductor: follow the target",
-                )? {
+                let text = "slimductor: follow the target";
+                match lost::move_staging(repo, state, Some(staging), commit, text)? {
                     Swap::Done => {}
                     Swap::Elsewhere(_) => {
                         return Err(EffectError::State("staging was moved by somebody else"));
@@ -168,18 +164,23 @@ pub(super) fn collect(
         return Err(EffectError::State("the attempt has no slot"));
     };
     let text = message::work(&state.header.run_id, &spec.id, attempt, &spec.description);
+    store::make_dir(&places.indices())?;
     // Of a fix the worktree shows what the checks of the last attempt were to see.
     for shown in run.discarded.values().next_back().into_iter().chain([base]) {
         hot::hide(shared, spec, shown, &places.slot(slot))?;
     }
     let at = run.worker_ended_at.unwrap_or(state.at);
-    let head = commit_worktree(
-        shared,
-        &places.worktree_of(slot),
-        (base, state.staging.as_ref()),
-        &text,
-        at,
-    )?;
+    let worktree = places.worktree_of(slot);
+    let bases = (base, state.staging.as_ref());
+    let head = if state.force && state.tainted.contains(&slot) {
+        // Its worker was cut down, and `resume --force` keeps only what it had committed itself.
+        own_commits(shared, &worktree, bases)
+    } else {
+        match commit_worktree(shared, &worktree, bases, &text, at) {
+            Err(_) if state.force => own_commits(shared, &worktree, bases),
+            other => other?,
+        }
+    };
     repo.set_branch(&state.task_branch(&spec.id), &head, "slimductor: work of an attempt")?;
     let changes = repo.diff(base, &head)?;
     let mut found = evidence::tampering(shared, run, spec, &changes);

@@ -30,6 +30,9 @@ pub enum Event {
         pid: u32,
         version: String,
         promote_landed: bool,
+        /// Whether what is committed nowhere is dropped from now on, instead of being kept on a recovery branch.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
         /// Where the target went forward to since the run last knew it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target: Option<Sha>,

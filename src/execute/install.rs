@@ -3,6 +3,7 @@
 use super::brief::{self, shell};
 use super::command::Product;
 use super::job::{Spec, StepSpec};
+use super::lost;
 use super::shared::{EffectError, Shared};
 use super::state::{RunState, Step, TaskRun};
 use super::suites;
@@ -114,8 +115,7 @@ pub(super) fn commit(shared: &Shared, state: &RunState) -> Result<Product, Effec
         let text = message::install(&state.header.run_id, &install.packages);
         repo.commit_tree(&tree, &install.base, &text, install.ended_at)?
     };
-    let branch = state.staging_branch();
-    match repo.swap_branch(&branch, Some(&install.base), &commit, "slimductor: install")? {
+    match lost::move_staging(repo, state, Some(&install.base), &commit, "slimductor: install")? {
         Swap::Done => {}
         Swap::Elsewhere(_) => {
             return Err(EffectError::State("staging was moved by somebody else"));

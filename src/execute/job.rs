@@ -16,11 +16,16 @@ use crate::verify::vacuity;
 use crate::verify::{contracts, ecosystem};
 use serde::{Deserialize, Serialize};
 
+/// What a wrapper leaves that could not go on.
+pub(super) const DIED: &str = "died.txt";
 /// How much of a failed command's output is kept, in bytes and in lines.
 const TAIL_BYTES: u64 = 8 * 1024;
 const TAIL_LINES: usize = 40;
 /// How much of a scanner's output is read, in bytes.
 const SCAN_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The largest file of a job that is read whole, in bytes.
+const MOST: u64 = 64 * 1024 * 1024;
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +34,9 @@ pub struct Spec {
     pub v: u32,
     /// Its id.
     pub job: JobId,
+    /// The commit that it is about: a job of the same name about another is another.
+    #[serde(default)]
+    pub about: String,
     /// Where its commands run.
     pub cwd: PathBuf,
     /// Their whole environment; nothing else passes.
@@ -237,6 +245,12 @@ pub fn end_orphans(dir: &Path) {
     let _ = store::remove_dir(&dir.join(super::fence::PRIVATE_TMP));
 }
 
+/// Why the job's wrapper could not go on, in its own words.
+pub(super) fn why_it_died(dir: &Path) -> Option<String> {
+    let bytes = store::read_regular(&dir.join(DIED), MOST).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Blocks until no wrapper holds the job.
 pub fn wait_for_wrapper(dir: &Path) -> Result<(), JobError> {
     Ok(store::wait_unlocked(&lock_path(dir))?)
@@ -244,12 +258,12 @@ pub fn wait_for_wrapper(dir: &Path) -> Result<(), JobError> {
 
 /// Who runs the job, where a wrapper has taken it up.
 pub fn read_pid(dir: &Path) -> Option<Pid> {
-    serde_json::from_slice(&fs::read(dir.join("pid.json")).ok()?).ok()
+    serde_json::from_slice(&store::read_regular(&dir.join("pid.json"), MOST).ok()?).ok()
 }
 
 fn read_exit(dir: &Path) -> Result<Option<JobReport>, JobError> {
     let path = dir.join("exit.json");
-    let bytes = match fs::read(&path) {
+    let bytes = match store::read_regular(&path, MOST) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(JobError::Read { path, why: e.to_string() }),
@@ -412,6 +426,12 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
         return Ok(());
     }
     let spec = read_spec(dir)?;
+    // A pid alone may be another process by now.
+    let same = |found: u64| pid.start_time == 0 || found == pid.start_time;
+    if process_tree::start_time(pid.pid).is_some_and(|t| !same(t)) {
+        end_orphans(dir);
+        return Ok(());
+    }
     process_tree::terminate(pid.pid);
     let limit = Duration::from_millis(spec.grace_ms + 5_000);
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -428,7 +448,7 @@ pub fn stop(dir: &Path) -> Result<(), JobError> {
 pub(super) fn read_spec(dir: &Path) -> Result<Spec, JobError> {
     let path = dir.join("spec.json");
     let wrong = |why: String| JobError::Read { path: path.clone(), why };
-    let bytes = fs::read(&path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = store::read_regular(&path, MOST).map_err(|e| wrong(e.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))
 }
 

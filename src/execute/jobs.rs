@@ -18,6 +18,27 @@ pub(super) fn make_job(
     effect: &Effect,
     state: &RunState,
 ) -> Result<(Spec, String), EffectError> {
+    let (mut spec, title) = made(shared, effect, state)?;
+    spec.about = about(effect, state).map(Sha::to_string).unwrap_or_default();
+    Ok((spec, title))
+}
+
+/// The commit that a job starts from or looks at.
+fn about<'a>(effect: &Effect, state: &'a RunState) -> Option<&'a Sha> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "is_job() says which the others are")]
+    match effect {
+        Effect::Work { task, .. } => state.tasks[*task].base.as_ref(),
+        Effect::Check { task, .. } => state.tasks[*task].head.as_ref(),
+        Effect::CheckGate { gate } => {
+            state.gates.iter().find(|g| g.number == *gate)?.commit.as_ref()
+        }
+        Effect::RunInstall { .. } => state.install.as_ref().map(|i| &i.base),
+        Effect::Review { .. } => state.review_of.as_ref(),
+        _ => None,
+    }
+}
+
+fn made(shared: &Shared, effect: &Effect, state: &RunState) -> Result<(Spec, String), EffectError> {
     let (places, around) = (&shared.places, &shared.around);
     match effect {
         Effect::Work { task, attempt } => {

@@ -34,9 +34,17 @@ pub enum JournalError {
         /// What is wrong with it.
         why: String,
     },
+    /// Another process is writing it.
+    #[error("{0} is being written by another process")]
+    Held(PathBuf),
     /// It cannot be written.
     #[error(transparent)]
     Write(#[from] StoreError),
+}
+
+#[derive(Deserialize)]
+struct Head {
+    v: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,10 +76,12 @@ fn decode(line: &str) -> Result<Record, String> {
     if found != crc {
         return Err(format!("its checksum is {crc}, its content's is {found}"));
     }
-    let line: Line = serde_json::from_str(line).map_err(|e| e.to_string())?;
-    if line.v > VERSION {
-        return Err(format!("it was written by a newer slimductor (format {})", line.v));
+    // Before its event, which this version may not know.
+    let head: Head = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    if head.v > VERSION {
+        return Err(format!("it was written by a newer slimductor (format {})", head.v));
     }
+    let line: Line = serde_json::from_str(line).map_err(|e| e.to_string())?;
     Ok(Record { v: line.v, seq: line.seq, at: line.at, event: line.event })
 }
 
@@ -95,11 +105,9 @@ pub fn read(path: &Path) -> Result<Contents, JournalError> {
     let mut records = Vec::new();
     let damaged =
         |line: usize, why: String| JournalError::Damaged { path: path.to_owned(), line, why };
-    let good = bytes.get(..whole).unwrap_or_default();
-    for (n, line) in good.split(|b| *b == b'\n').enumerate() {
-        if line.is_empty() && n == records.len() {
-            break;
-        }
+    let lines = bytes.get(..whole).unwrap_or_default().split_inclusive(|b| *b == b'\n');
+    for (n, line) in lines.enumerate() {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let text =
             std::str::from_utf8(line).map_err(|_| damaged(n + 1, "it is not UTF-8".to_owned()))?;
         let record = decode(text).map_err(|why| damaged(n + 1, why))?;
@@ -131,13 +139,17 @@ impl Journal {
         Ok(record)
     }
 
-    /// Opens a journal for writing: reads it, cuts off a torn tail.
+    /// Opens a journal for writing: locks it, reads it, cuts off a torn tail. The lock is the journal's own, because
+    /// a lock file beside it can be removed and made anew.
     pub fn open(path: &Path) -> Result<(Journal, Vec<Record>), JournalError> {
+        let file = store::open_append(path)?;
+        if !store::try_lock(&file, path)? {
+            return Err(JournalError::Held(path.to_owned()));
+        }
         let contents = read(path)?;
         if contents.torn > 0 {
             store::truncate(path, contents.good)?;
         }
-        let file = store::open_append(path)?;
         let next = contents.records.len() as u64 + 1;
         let last_at = contents.records.last().map_or(jiff::Timestamp::UNIX_EPOCH, |r| r.at);
         Ok((Journal { file, path: path.to_owned(), next, last_at }, contents.records))

@@ -50,7 +50,7 @@ fn outcome(
     let event = match (effect, product) {
         (Effect::CreateStaging, Product::Swapped(Swap::Done)) => Event::StagingCreated,
         (Effect::CreateStaging, Product::Swapped(Swap::Elsewhere(at))) => {
-            elsewhere("the staging branch", at.as_ref())
+            elsewhere(state, at.as_ref())
         }
         (Effect::Prepare { task, attempt }, Product::Prepared { around }) => {
             let around = around.clone();
@@ -114,7 +114,7 @@ fn outcome(
         }
         (Effect::StopGate { gate }, Product::Nothing) => Event::GateStopped { gate: *gate },
         (Effect::Land { .. }, Product::Swapped(Swap::Elsewhere(at))) => {
-            elsewhere("the staging branch", at.as_ref())
+            elsewhere(state, at.as_ref())
         }
         (Effect::Promote { to }, Product::Promoted(FastForward::Done)) => {
             Event::Promoted { from: state.target_tip.clone(), to: to.clone() }
@@ -125,9 +125,15 @@ fn outcome(
                 message.lines().filter(|l| l.starts_with('\t')).map(str::trim).collect();
             let first = message.lines().next().unwrap_or("").trim_start_matches("error: ");
             let what = if files.is_empty() { first.to_owned() } else { files.join(", ") };
+            let help = match what.ends_with(".lock") {
+                true => {
+                    "a git that runs, or was killed, left it: remove it when none runs, then `slimductor resume`"
+                }
+                false => "commit or stash them, then `slimductor resume`",
+            };
             Event::PromotionBlocked {
                 reason: format!("{} has changes in the way: {what}", checkout.display()),
-                help: "commit or stash them, then `slimductor resume`".to_owned(),
+                help: help.to_owned(),
             }
         }
         (
@@ -186,8 +192,16 @@ fn outcome(
     Some(event)
 }
 
-fn elsewhere(what: &str, at: Option<&Sha>) -> Event {
-    let at = at.map_or("gone", Sha::short);
+fn elsewhere(state: &RunState, at: Option<&Sha>) -> Event {
+    let what = "the staging branch";
+    let Some(at) = at else {
+        let (branch, tip) = (state.staging_branch(), state.staging.as_ref());
+        let tip = tip.unwrap_or(&state.header.base);
+        let error =
+            format!("it is gone; put it back with `git branch {branch} {tip}`, and `resume`");
+        return Event::EffectFailed { what: what.to_owned(), task: None, error };
+    };
+    let at = at.short();
     let error = format!(
         "it is at {at}, which this run did not do; keep that under a name of your own (`git branch mine {at}`), put the branch back where `slimductor status --json` has it, and `resume`"
     );

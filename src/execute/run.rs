@@ -6,20 +6,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::Backend;
-use super::backend::process::Process;
-use super::backend::tmux::TmuxServer;
-use super::command::{History, Limits};
-use super::engine::{self, EngineError};
+use super::command::Limits;
+use super::coordinator;
 use super::event::{Approval, Event, Record, Settings};
-use super::fence::{self, Mode as FenceMode};
 use super::journal::{self, Journal, JournalError};
 use super::process_tree;
-use super::reports;
 use super::state::{IllegalRecord, RunState};
-use super::surroundings;
 use super::worktree::{EXCLUDED, Places, runs_dir};
-use super::world::{self, RealWorld, WorldError};
+use super::world::{self, WorldError};
 use crate::git::{GitError, Repo};
 use crate::plan::config::{Config, Invalid};
 use crate::plan::diagnostic::Problem;
@@ -64,6 +58,14 @@ pub enum RunError {
         /// The first path that both own.
         path: String,
     },
+    /// An earlier run cannot be read: it may own the same files.
+    #[error("run {run} cannot be read, so that nobody knows whether it owns the same files: {why}")]
+    Unclear {
+        /// The run.
+        run: RunId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no such run.
     #[error("there is no run {0}")]
     Unknown(String),
@@ -97,7 +99,7 @@ impl From<JournalError> for RunError {
     fn from(error: JournalError) -> RunError {
         match error {
             JournalError::Write(e) => e.into(),
-            JournalError::Read { .. } | JournalError::Damaged { .. } => {
+            JournalError::Held(_) | JournalError::Read { .. } | JournalError::Damaged { .. } => {
                 RunError::Unreadable(error.to_string())
             }
         }
@@ -124,6 +126,9 @@ impl From<WorldError> for RunError {
 /// What of the disk and environment was true when the run was made; `resume` checks the plan against the same.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Frozen {
+    /// The plan's file, as it can be opened.
+    #[serde(default)]
+    file: PathBuf,
     facts: Facts,
     overlay: BTreeMap<String, String>,
 }
@@ -131,6 +136,8 @@ struct Frozen {
 /// What a run is made from.
 #[derive(Debug)]
 pub struct NewRun<'a> {
+    /// The plan's file, as it can be opened.
+    pub file: &'a Path,
     /// The plan as it was read.
     pub plan_text: &'a [u8],
     /// The configuration as it was read.
@@ -159,7 +166,7 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
     // One at a time, so that two runs that overlap cannot both find the other absent.
     let _making = Lock::take(&repo.root().join(".orchestrator/run.lock"))?;
     for other in list(repo.root()) {
-        if let Some((path, live)) = overlap(repo.root(), &other, new.plan) {
+        if let Some((path, live)) = overlap(repo.root(), &other, new.plan)? {
             return Err(if live {
                 RunError::Overlaps { run: other, path }
             } else {
@@ -167,14 +174,18 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
             });
         }
     }
+    // Nobody else is making one: what lies there half made is a dead process's.
+    for half in half_made(&runs) {
+        store::remove_dir(&half)?;
+    }
     let at = world::present();
     let run = fresh_id(&runs, at);
     let built = runs.join(format!(".new-{run}"));
-    store::remove_dir(&built)?;
     store::make_dir(&built)?;
     store::replace(&built.join("plan.yaml"), new.plan_text, Mode::Private)?;
     store::replace(&built.join("config.yaml"), new.config_text, Mode::Private)?;
-    let frozen = Frozen { facts: new.facts, overlay: new.overlay };
+    let file = std::path::absolute(new.file).unwrap_or_else(|_| new.file.to_owned());
+    let frozen = Frozen { file, facts: new.facts, overlay: new.overlay };
     store::replace(
         &built.join("frozen.json"),
         &serde_json::to_vec(&frozen).unwrap_or_default(),
@@ -198,6 +209,13 @@ pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
     Ok((run, lock))
 }
 
+/// Runs that were never finished being made.
+fn half_made(runs: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    let half = entries.filter(|e| e.file_name().to_string_lossy().starts_with(".new-"));
+    half.map(|e| e.path()).collect()
+}
+
 /// `20261120-101530-042`: of two runs the newer sorts last.
 fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
     let mut at = at;
@@ -214,13 +232,21 @@ fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
 }
 
 /// A path that an unfinished run and this plan both write, and whether that run is live.
-fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Option<(String, bool)> {
+fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Result<Option<(String, bool)>, RunError> {
     let places = Places { root: root.to_owned(), run: other.clone() };
-    let state = read(root, other).ok().filter(|s| s.outcome.is_none())?;
+    if !places.journal().exists() {
+        return Ok(None);
+    }
+    // A run that cannot be read may be in the middle of the same work.
+    let state = read(root, other)
+        .map_err(|error| RunError::Unclear { run: other.clone(), why: error.to_string() })?;
+    if state.outcome.is_some() {
+        return Ok(None);
+    }
     let theirs: Vec<_> = state.plan.tasks.iter().flat_map(|t| &t.files_write).collect();
     let mut ours = plan.tasks.iter().flat_map(|t| &t.files_write);
-    let path = ours.find(|p| theirs.iter().any(|q| p.overlaps(q)))?;
-    Some((path.to_string(), store::is_locked(&places.lock())))
+    let path = ours.find(|p| theirs.iter().any(|q| p.overlaps(q)));
+    Ok(path.map(|path| (path.to_string(), store::is_locked(&places.lock()))))
 }
 
 /// The runs of a repository, the oldest first.
@@ -264,13 +290,25 @@ pub fn read(root: &Path, run: &RunId) -> Result<RunState, RunError> {
     replay(plan, &records, &places)
 }
 
-fn replay(plan: Plan, records: &[Record], places: &Places) -> Result<RunState, RunError> {
+pub(super) fn replay(
+    plan: Plan,
+    records: &[Record],
+    places: &Places,
+) -> Result<RunState, RunError> {
     let (first, rest) = records
         .split_first()
         .ok_or_else(|| RunError::Unreadable(format!("{} is empty", places.journal().display())))?;
     let mut only = Vec::new();
-    if let Event::RunStarted { settings, .. } = &first.event {
+    if let Event::RunStarted { settings, plan_sha256, .. } = &first.event {
         only.clone_from(&settings.only);
+        let found = sha256(&std::fs::read(places.plan()).unwrap_or_default());
+        if found != *plan_sha256 {
+            let plan = places.plan();
+            return Err(RunError::Unreadable(format!(
+                "{} is not the plan that the run was made from: its SHA-256 is {found}, the journal has {plan_sha256}",
+                plan.display()
+            )));
+        }
     }
     let plan = if only.is_empty() { plan } else { plan.only(&only) };
     let mut state = RunState::begin(Arc::new(plan), first)?;
@@ -284,12 +322,23 @@ fn first_of(problems: &[Problem]) -> String {
     problems.first().map_or_else(String::new, |p| p.message.clone())
 }
 
+/// The plan's file, when it is no longer what the run was made from: the run goes on with its own copy.
+pub fn edited_plan(root: &Path, state: &RunState) -> Option<PathBuf> {
+    let places = Places { root: root.to_owned(), run: state.header.run_id.clone() };
+    let frozen = std::fs::read(places.run_dir().join("frozen.json")).ok()?;
+    let frozen: Frozen = serde_json::from_slice(&frozen).ok()?;
+    // A pipe is read once; one that is gone was not edited.
+    let is_file = std::fs::metadata(&frozen.file).is_ok_and(|m| m.is_file());
+    let text = std::fs::read(&frozen.file).ok().filter(|_| is_file)?;
+    (sha256(&text) != state.header.plan_sha256).then_some(frozen.file)
+}
+
 /// The configuration that a run was made with.
 pub(super) fn config_of(places: &Places) -> Result<Config, RunError> {
     load_plan(places).map(|(_, config)| config)
 }
 
-fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {
+pub(super) fn load_plan(places: &Places) -> Result<(Plan, Config), RunError> {
     let unreadable =
         |path: &Path, why: String| RunError::Unreadable(format!("{}: {why}", path.display()));
     let bytes = |path: PathBuf| std::fs::read(&path).map_err(|e| unreadable(&path, e.to_string()));
@@ -315,10 +364,10 @@ pub struct Held {
     pub places: Places,
     /// Its state so far.
     pub state: RunState,
-    journal: Journal,
-    limits: Limits,
-    config: Config,
-    _lock: Lock,
+    pub(super) journal: Journal,
+    pub(super) limits: Limits,
+    pub(super) config: Config,
+    pub(super) lock: Lock,
 }
 
 /// Takes a run up; no other process can until this one is gone. `made` is the lock of a run just made.
@@ -331,34 +380,37 @@ pub fn hold(root: &Path, run: &RunId, made: Option<Lock>) -> Result<Held, RunErr
         Some(lock) => lock,
         None => take_lock(&places)?,
     };
-    lock.describe(&format!("pid {} since {}", std::process::id(), world::present()))?;
-    let (journal, records) = Journal::open(&places.journal())?;
+    let opened = Journal::open(&places.journal());
+    if matches!(opened, Err(JournalError::Held(_))) {
+        return Err(held_by(&places));
+    }
+    let (journal, records) = opened?;
+    lock.describe(&format!("pid {} on {} since {}", std::process::id(), host(), world::present()))?;
     let (plan, config) = load_plan(&places)?;
     let state = replay(plan, &records, &places)?;
-    let history = history(root);
-    let boundaries = config.boundaries.clone();
-    let limits = Limits { boundaries, backoff_ms: BACKOFF_MS, history };
-    Ok(Held { places, state, journal, limits, config, _lock: lock })
+    let limits = limits(root, &config);
+    Ok(Held { places, state, journal, limits, config, lock })
 }
 
-fn history_path(root: &Path) -> PathBuf {
-    root.join(".orchestrator/history.json")
+/// What decisions about a run need besides its state.
+pub(super) fn limits(root: &Path, config: &Config) -> Limits {
+    let (boundaries, history) = (config.boundaries.clone(), coordinator::history(root));
+    Limits { boundaries, backoff_ms: BACKOFF_MS, history }
 }
 
-/// How tasks did at the gates of earlier runs; nothing where nothing is known.
-fn history(root: &Path) -> History {
-    let bytes = std::fs::read(history_path(root)).unwrap_or_default();
-    serde_json::from_slice(&bytes).unwrap_or_default()
+/// This machine's name, in one word.
+fn host() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let word: String = name.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+    if word.is_empty() { "this-machine".to_owned() } else { word }
 }
 
-/// Adds what this run showed, once, at its end.
-fn learn(root: &Path, state: &RunState) -> Result<(), StoreError> {
-    let mut known = history(root);
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    known.seen = known.seen.saturating_add(count(state.landed.len())).saturating_add(state.blamed);
-    known.broke = known.broke.saturating_add(state.blamed);
-    let text = serde_json::to_vec(&known).unwrap_or_default();
-    store::replace(&history_path(root), &text, Mode::Private)
+/// Who holds the run, as the lock file says it.
+pub(super) fn held_by(places: &Places) -> RunError {
+    let said = std::fs::read_to_string(places.lock()).unwrap_or_default();
+    let said = said.trim();
+    let holder = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    RunError::Held { run: places.run.clone(), holder }
 }
 
 fn take_lock(places: &Places) -> Result<Lock, RunError> {
@@ -368,13 +420,15 @@ fn take_lock(places: &Places) -> Result<Lock, RunError> {
             return Ok(lock);
         }
         let holder = std::fs::read_to_string(places.lock()).unwrap_or_default();
-        let pid = holder.split_whitespace().nth(1).and_then(|p| p.parse().ok());
-        // The kernel frees the lock of a killed process a moment after the process is gone.
-        let dying = pid.is_some_and(|pid| !process_tree::is_alive(pid)) && tries < DYING_TRIES;
+        let word = |n: usize| holder.split_whitespace().nth(n);
+        let pid = word(1).and_then(|p| p.parse().ok());
+        // The kernel frees the lock of a killed process a moment after the process is gone. What runs on another
+        // machine cannot be looked at.
+        let here = word(3).is_some_and(|h| h == host());
+        let gone = here && pid.is_some_and(|pid| !process_tree::is_alive(pid));
+        let dying = gone && tries < DYING_TRIES;
         if !dying {
-            let said = holder.trim();
-            let holder = if said.is_empty() { String::new() } else { format!(" ({said})") };
-            return Err(RunError::Held { run: places.run.clone(), holder });
+            return Err(held_by(places));
         }
         tries += 1;
         std::thread::sleep(DYING_PAUSE);
@@ -385,77 +439,4 @@ fn take_lock(places: &Places) -> Result<Lock, RunError> {
 pub fn socket_name(root: &Path) -> String {
     let hash = sha256(root.as_os_str().as_encoded_bytes());
     format!("slimductor-{}", hash.get(..10).unwrap_or_default())
-}
-
-/// The backend that a run was made with.
-pub fn backend_of(state: &RunState, root: &Path, exe: PathBuf) -> Box<dyn Backend> {
-    match state.header.settings.backend.as_str() {
-        "tmux" => Box::new(TmuxServer::new(exe, socket_name(root))),
-        _ => Box::new(Process::new(exe)),
-    }
-}
-
-/// Drives a held run until it is over or waits for a person; its state stands in the value that comes back.
-pub fn drive(
-    repo: Repo,
-    held: Held,
-    env: &BTreeMap<String, String>,
-    exe: PathBuf,
-    promote_landed: bool,
-    mut report: impl FnMut(&Record, &RunState),
-) -> Result<RunState, RunError> {
-    let Held { places, mut state, journal, limits, config, _lock } = held;
-    if state.outcome.is_some() {
-        return Ok(state);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| RunError::NoRoom(format!("cannot start the event loop: {e}")))?;
-    let sockets = fence::tmux_sockets(env.get("TMUX_TMPDIR").map(String::as_str));
-    // Made before it is covered: a server that a person starts later must not appear in a worker's view.
-    let made = state.header.settings.fence == FenceMode::Namespace.word() && !sockets.exists();
-    if made {
-        store::make_dir(&sockets)?;
-    }
-    let mut repo = repo;
-    repo.freeze_config(&places.run_dir().join("gitconfig"))?;
-    repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
-    let moved_on = repo.branch_tip(&state.header.target)?.filter(|tip| {
-        *tip != state.target_tip && repo.contains(tip, &state.target_tip).unwrap_or(false)
-    });
-    let backend = backend_of(&state, repo.root(), exe);
-    let around = surroundings::surroundings(&repo, &places, env, &state.header.settings);
-    let result = runtime.block_on(async {
-        let mut world = RealWorld::new(repo, places.clone(), backend, around, config, journal)?;
-        let start = Event::CoordinatorStarted {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            promote_landed,
-            target: moved_on,
-        };
-        for record in engine::World::append(&mut world, vec![start])? {
-            state.apply(&record)?;
-            report(&record, &state);
-        }
-        let ended = engine::run(&mut world, &mut state, &limits, &mut report).await;
-        world.project(&state, true)?;
-        ended.map_err(|error| match error {
-            EngineError::Interrupted => RunError::Interrupted,
-            EngineError::NoRoom(why) => RunError::NoRoom(why),
-            EngineError::Illegal(e) => e.into(),
-            EngineError::World(e) => e.into(),
-        })
-    });
-    // Threads that wait for jobs would hold the process; the jobs go on without it.
-    runtime.shutdown_background();
-    if made {
-        store::remove_empty_dir(&sockets);
-    }
-    result?;
-    reports::write(&places, &state)?;
-    if state.outcome.is_some() {
-        learn(&places.root, &state)?;
-    }
-    Ok(state)
 }

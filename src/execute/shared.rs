@@ -12,7 +12,7 @@ use crate::fault;
 use crate::git::{GitError, Repo, Worktree};
 use crate::plan::config::Config;
 use crate::plan::intent::Adapter;
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 use crate::types::{JobId, Sha};
 
 /// What effects share; every one runs on its own thread or task.
@@ -58,20 +58,61 @@ pub(super) enum EffectError {
     /// A job failed, and there is no room for anything where it worked.
     #[error("{job} failed, and the disk of {dir} is full: {free} bytes are free", dir = .dir.display())]
     Full { job: JobId, dir: PathBuf, free: u64 },
+    /// A job's wrapper could not go on.
+    #[error("the wrapper of {job} could not go on: {why}")]
+    Wrapper { job: JobId, why: String },
     #[error("{0}")]
     State(&'static str),
 }
 
-pub(super) fn trouble(error: EffectError) -> Trouble {
-    let no_room = match &error {
+/// What an error means for the run. Words alone do not tell that a disk is full, so it is looked at as well.
+pub(super) fn trouble(shared: &Shared, error: EffectError) -> Trouble {
+    if says_no_room(&error) {
+        return Trouble::NoRoom(error.to_string());
+    }
+    let dirs =
+        [shared.places.run_dir(), shared.repo.common().to_owned(), shared.places.worktrees()];
+    let full = dirs.iter().filter(|d| d.exists()).find_map(|d| store::room_in(d).err());
+    match full.filter(store::StoreError::is_no_room) {
+        Some(full) => Trouble::NoRoom(format!("{error} ({full})")),
+        None => Trouble::Refused(error.to_string()),
+    }
+}
+
+fn says_no_room(error: &EffectError) -> bool {
+    match error {
         EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
         EffectError::Git(e) => e.is_no_room(),
         EffectError::Job(job::JobError::Run { source, .. }) => fault::is_no_room(source),
         EffectError::Backend(e) => fault::says_no_room(&e.message),
         EffectError::Full { .. } => true,
+        EffectError::Wrapper { why, .. } => fault::says_no_room(why),
         EffectError::Job(job::JobError::Read { .. }) | EffectError::State(_) => false,
+    }
+}
+
+/// What the worker committed itself, where that stands on the base; else the base.
+pub(super) fn own_commits(
+    shared: &Shared,
+    worktree: &Worktree,
+    bases: (&Sha, Option<&Sha>),
+) -> Sha {
+    own_head(shared, worktree, bases).unwrap_or_else(|| bases.0.clone())
+}
+
+fn own_head(
+    shared: &Shared,
+    worktree: &Worktree,
+    (base, staging): (&Sha, Option<&Sha>),
+) -> Option<Sha> {
+    let (repo, furnished) = (&shared.repo, shared.furnished(base));
+    // Commits that stand on anything but the base would bring that along, or take it back: only their tree counts then.
+    let alone = |head: &Sha| match staging {
+        Some(staging) => repo.merge_base(head, staging).is_ok_and(|b| b.as_ref() == Some(base)),
+        None => true,
     };
-    if no_room { Trouble::NoRoom(error.to_string()) } else { Trouble::Refused(error.to_string()) }
+    let head = repo.take_head(worktree, base);
+    head.filter(|h| repo.grew_from(h, base, &furnished).unwrap_or(false)).filter(alone)
 }
 
 /// The commit that holds what stands in a worktree: the worker's own where it says the same, else one on top.
@@ -83,15 +124,7 @@ pub(super) fn commit_worktree(
     at: i64,
 ) -> Result<Sha, EffectError> {
     let (repo, furnished) = (&shared.repo, shared.furnished(base));
-    // Commits that stand on anything but the base would bring that along, or take it back: only their tree counts then.
-    let alone = |head: &Sha| match staging {
-        Some(staging) => repo.merge_base(head, staging).is_ok_and(|b| b.as_ref() == Some(base)),
-        None => true,
-    };
-    let own = || {
-        let head = repo.take_head(worktree, base);
-        head.filter(|h| repo.grew_from(h, base, &furnished).unwrap_or(false)).filter(alone)
-    };
+    let own = || own_head(shared, worktree, (base, staging));
     if !worktree.path.exists() {
         // The worker removed it; what it had committed before is all that there is.
         return Ok(own().unwrap_or_else(|| base.clone()));

@@ -101,6 +101,8 @@ pub struct RunState {
     /// Something around the run was refused, until the next coordinator tries again.
     pub refused: Option<String>,
     pub promote_landed: bool,
+    /// Whether the coordinator drops what is committed nowhere.
+    pub force: bool,
     /// Slots in which something of a worker whose wrapper died may still be at work: not used again.
     pub tainted: BTreeSet<Slot>,
     pub answered: BTreeSet<String>,
@@ -196,6 +198,7 @@ impl RunState {
             promotion_blocked: None,
             refused: None,
             promote_landed: settings.promote_landed,
+            force: false,
             tainted: BTreeSet::new(),
             answered: BTreeSet::new(),
             aborting: false,
@@ -231,7 +234,7 @@ impl RunState {
             Event::RunStarted { .. } => {
                 return Err(self.illegal(record, "the run has begun already"));
             }
-            Event::CoordinatorStarted { promote_landed, target, .. } => {
+            Event::CoordinatorStarted { promote_landed, force, target, .. } => {
                 let red = self.final_red.is_some() || self.base_colour == Colour::Red;
                 if red && !self.header.settings.fail_on_diverged && !self.aborting {
                     // A person may have mended it there.
@@ -240,6 +243,7 @@ impl RunState {
                 }
                 self.coordinator_since = at;
                 self.promote_landed |= promote_landed;
+                self.force = *force;
                 self.waiting = None;
                 self.promotion_blocked = None;
                 self.refused = None;

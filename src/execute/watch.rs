@@ -11,6 +11,7 @@ use super::backend::Handle;
 use super::command::{Effect, Product};
 use super::job::{self, Probe, Spec};
 use super::jobs::make_job;
+use super::lost;
 use super::review;
 use super::shared::{EffectError, Shared};
 use super::state::RunState;
@@ -25,8 +26,6 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const START_TRIES: u32 = 3;
 /// How often a check that died with its wrapper is started again within one effect.
 const CHECK_RESTARTS: u32 = 3;
-/// Below so many free bytes a disk counts as full: nothing that a job does is smaller.
-const NO_ROOM: u64 = 64 * 1024;
 
 /// Effects that wait for a job.
 pub(super) async fn run_job_effect(
@@ -36,7 +35,12 @@ pub(super) async fn run_job_effect(
 ) -> Result<Product, EffectError> {
     let shared_ = shared.clone();
     let (effect_, state_) = (effect.clone(), state.clone());
-    let made = tokio::task::spawn_blocking(move || make_job(&shared_, &effect_, &state_)).await;
+    let made = tokio::task::spawn_blocking(move || {
+        let (spec, title) = make_job(&shared_, &effect_, &state_)?;
+        lost::settle_job(&shared_.places.job(&spec.job), &spec)?;
+        Ok::<_, EffectError>((spec, title))
+    })
+    .await;
     let (spec, title) = made.map_err(|_| EffectError::State("a thread of ours broke down"))??;
     let restarts = if matches!(effect, Effect::Work { .. }) { 0 } else { CHECK_RESTARTS };
     let report = run_job(shared, &spec, title, restarts).await?;
@@ -62,6 +66,8 @@ async fn run_job(
     let mut deaths = 0;
     loop {
         job::create(&dir, spec)?;
+        // Why an earlier wrapper could not go on says nothing about the next.
+        store::remove(&dir.join(job::DIED))?;
         let changed = shared.hub.watch_job(&dir);
         let report = wait_for_job(shared, &dir, spec, &title, &changed).await;
         shared.hub.unwatch(&dir);
@@ -80,6 +86,9 @@ async fn run_job(
             None => {
                 job::end_orphans(&dir);
                 out_of_room(spec, &dir, restarts > 0)?;
+                if let Some(why) = job::why_it_died(&dir) {
+                    return Err(EffectError::Wrapper { job: spec.job.clone(), why });
+                }
                 if deaths >= restarts {
                     return Ok(JobReport { ending: Ending::Lost, steps: Vec::new() });
                 }
@@ -95,7 +104,7 @@ async fn run_job(
 
 /// What fails on a full disk says nothing about the work: the run stops. A check is then run again as if it never had.
 fn out_of_room(spec: &Spec, dir: &Path, again: bool) -> Result<(), EffectError> {
-    let full = |path: &Path| store::free_bytes(path).filter(|free| *free < NO_ROOM);
+    let full = |path: &Path| store::free_bytes(path).filter(|free| *free < store::NO_ROOM);
     let places = [spec.cwd.as_path(), dir];
     let Some((place, free)) = places.iter().find_map(|p| Some((*p, full(p)?))) else {
         return Ok(());
@@ -130,6 +139,9 @@ async fn wait_for_job(
             }
             Probe::NotStarted if job::is_cancelled(dir) => {
                 return Ok(Some(JobReport { ending: Ending::Stopped, steps: Vec::new() }));
+            }
+            Probe::NotStarted if started.is_some() && job::why_it_died(dir).is_some() => {
+                return Ok(None);
             }
             Probe::NotStarted if started.is_none() => {
                 started = Some(Instant::now());

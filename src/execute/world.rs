@@ -31,6 +31,10 @@ use crate::types::{Attempt, Millis, TaskId};
 
 /// How often the projection is rewritten at most.
 const PROJECTION_PAUSE: Duration = Duration::from_millis(250);
+/// The largest answer and the largest projection that are read, in bytes.
+const MAX_ANSWER: u64 = 64 * 1024;
+const MAX_PROJECTION: u64 = 256 * 1024 * 1024;
+
 /// What the coordinator cannot go on without.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
@@ -127,7 +131,9 @@ impl RealWorld {
             // A file of that name that is not such a projection is the user's.
             let foreign =
                 |bytes: Vec<u8>| !String::from_utf8_lossy(&bytes).contains("\"request_id\"");
-            if std::fs::read(&path).is_ok_and(foreign) {
+            let there = path.symlink_metadata().is_ok();
+            let read = store::read_regular(&path, MAX_PROJECTION);
+            if read.map_or(there, foreign) {
                 self.stale = false;
                 return Ok(());
             }
@@ -219,7 +225,7 @@ impl World for RealWorld {
             if effect.is_job() {
                 tokio::spawn(async move {
                     let result = run_job_effect(&shared, &effect, &state).await;
-                    let done = Done { effect, result: result.map_err(trouble) };
+                    let done = Done { effect, result: result.map_err(|e| trouble(&shared, e)) };
                     let _ = sender.send(Message::Done(Box::new(done)));
                 });
             } else {
@@ -229,7 +235,7 @@ impl World for RealWorld {
                     let result = std::panic::catch_unwind(tried).unwrap_or(Err(
                         EffectError::State("this is a bug in slimductor: an effect broke down"),
                     ));
-                    let done = Done { effect, result: result.map_err(trouble) };
+                    let done = Done { effect, result: result.map_err(|e| trouble(&shared, e)) };
                     let _ = sender.send(Message::Done(Box::new(done)));
                 });
             }
@@ -261,14 +267,14 @@ impl World for RealWorld {
 }
 
 /// The answers that people left.
-fn read_answers(dir: &Path, state: &RunState) -> Vec<Answer> {
+pub(super) fn read_answers(dir: &Path, state: &RunState) -> Vec<Answer> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut answers = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         // A name that is not ours to write is not an answer.
         let Some(id) = name.to_str().and_then(|n| n.strip_suffix(".json")) else { continue };
-        let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+        let Ok(bytes) = store::read_regular(&entry.path(), MAX_ANSWER) else { continue };
         let Ok(file) = serde_json::from_slice::<AnswerFile>(&bytes) else { continue };
         let about = file.task.as_ref().and_then(|t| state.plan.index_of(t)).zip(file.attempt);
         answers.push(Answer { id: id.to_owned(), choice: file.choice, about });

@@ -10,31 +10,42 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::job::{
-    Exit, JobError, Pid, Spec, StepSpec, is_cancelled, lock_path, log_path, read_spec,
+    DIED, Exit, JobError, Pid, Spec, StepSpec, is_cancelled, lock_path, log_path, read_spec,
 };
 use super::suites::is_installed;
 use super::{fence, process_tree};
 use crate::store::{self, Lock, Mode};
 use crate::types::{Ending, JobReport, StepResult};
 
-/// The wrapper: runs the job in `dir` to its end and writes the exit file. A second one returns at once.
+/// The wrapper: runs the job in `dir` to its end and writes the exit file. A second one returns at once. What it
+/// cannot do is written down beside the exit file that is missing then.
 pub async fn run(dir: &Path) -> Result<(), JobError> {
+    let ended = run_to_end(dir).await;
+    if let Err(error) = &ended {
+        // On a full disk nothing can be written: then that is found out by looking at the disk.
+        let _ = store::replace(&dir.join(DIED), error.to_string().as_bytes(), Mode::Private);
+    }
+    ended
+}
+
+async fn run_to_end(dir: &Path) -> Result<(), JobError> {
     let spec = read_spec(dir)?;
     let Some(lock) = Lock::try_take(&lock_path(dir))? else { return Ok(()) };
-    if dir.join("exit.json").exists() {
+    // Taken up before, by one that ended or died: its commands are never begun a second time.
+    if dir.join("exit.json").exists() || dir.join("pid.json").exists() {
         return Ok(());
     }
     process_tree::lead();
+    // Before the job counts as taken up: what cannot even get a directory has not begun. Short: a UNIX socket's whole path has room for about a hundred characters.
+    let made = tempfile::Builder::new().prefix("sd-").tempdir();
+    let made =
+        made.map_err(|source| JobError::Run { what: "a temporary directory".to_owned(), source })?;
     let pid = Pid { pid: std::process::id(), start_time: process_tree::start_time_of_self() };
     store::replace(
         &dir.join("pid.json"),
         &serde_json::to_vec(&pid).unwrap_or_default(),
         Mode::Private,
     )?;
-    // Short: a UNIX socket's whole path has room for about a hundred characters.
-    let made = tempfile::Builder::new().prefix("sd-").tempdir();
-    let made =
-        made.map_err(|source| JobError::Run { what: "a temporary directory".to_owned(), source })?;
     let tmp = made.keep();
     store::link(&tmp, &dir.join("tmp"))?;
     if spec.fence.as_ref().is_some_and(|f| f.mode == fence::Mode::Namespace) {

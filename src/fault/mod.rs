@@ -24,8 +24,10 @@ pub fn is_no_room(error: &io::Error) -> bool {
 
 /// The same of the words in which a program or library passes the system's error on.
 pub fn says_no_room(text: &str) -> bool {
-    const WORDS: [&str; 4] = [
+    const WORDS: [&str; 5] = [
         "No space left on device",
+        // Git's own, for a write that was cut short.
+        "Out of diskspace",
         "Read-only file system",
         "Disk quota exceeded",
         "Input/output error",

@@ -6,13 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::worktree::{Worktree, config_entry, put};
-use super::{FastForward, GitError, Repo, Swap};
+use super::{GitError, Repo};
 use crate::fault;
 use crate::types::Sha;
-
-/// How long a lock of somebody else's git is waited for before it counts as in the way.
-const LOCK_TRIES: u32 = 50;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl Repo {
     /// The git command, hardened: no hooks, no file monitor, no inherited GIT_* but the identities.
@@ -38,7 +34,12 @@ impl Repo {
             .envs(self.config.iter().map(|path| ("GIT_CONFIG_GLOBAL", path)))
             .envs(self.config.iter().map(|_| ("GIT_CONFIG_NOSYSTEM", "1")))
             .env("LC_ALL", "C")
-            .stdin(Stdio::null())
+            .stdin(
+                self.held
+                    .as_ref()
+                    .and_then(|f| f.try_clone().ok())
+                    .map_or_else(Stdio::null, Stdio::from),
+            )
             // Ctrl-C is for us: a git that it cut down would look like a failure.
             .process_group(0)
             .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
@@ -55,7 +56,12 @@ impl Repo {
         command
     }
 
-    fn run(&self, dir: &Path, args: &[&OsStr], index: Option<&Path>) -> Result<Output, GitError> {
+    pub(super) fn run(
+        &self,
+        dir: &Path,
+        args: &[&OsStr],
+        index: Option<&Path>,
+    ) -> Result<Output, GitError> {
         starts(args)?;
         let mut command = self.command();
         if let Some(index) = index {
@@ -74,7 +80,44 @@ impl Repo {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
+        let mut message = said(&output);
+        if fault::says_no_room(&message) {
+            // Git does not say which disk.
+            message.push_str(&format!(" (in {})", dir.display()));
+        }
+        Err(GitError::Command { verb: verb_of(args), message })
+    }
+
+    /// Runs git with `input` on its standard input.
+    pub(super) fn run_with(
+        &self,
+        dir: &Path,
+        args: &[&OsStr],
+        input: Vec<u8>,
+    ) -> Result<String, GitError> {
+        starts(args)?;
+        let mut command = self.command();
+        command.current_dir(dir).args(args).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(GitError::NoCommand)?;
+        let pipe = child.stdin.take();
+        // Beside the reading, so that neither side waits for the other.
+        let writer = std::thread::spawn(move || {
+            // A git that is gone already says why by its exit code.
+            pipe.map(|mut pipe| std::io::Write::write_all(&mut pipe, &input))
+        });
+        let output = child.wait_with_output().map_err(GitError::NoCommand)?;
+        let _ = writer.join();
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
         Err(GitError::Command { verb: verb_of(args), message: said(&output) })
+    }
+
+    /// From now on every git holds `lock` open, an empty file: whoever waits for that lock waits for them as well, also
+    /// when this process is killed and its gits live on.
+    pub fn hold_while_running(&mut self, lock: std::fs::File) {
+        self.held = Some(lock);
     }
 
     /// From now on the user's own configuration is what `path` says: written there the first time, before any worker
@@ -84,8 +127,12 @@ impl Repo {
             let mut text = String::new();
             for scope in ["--system", "--global"] {
                 let list = ["config", scope, "--includes", "--list", "-z"].map(OsStr::new);
-                // Without such a file git fails, and there is nothing to keep.
-                text.push_str(&self.run_ok(&self.root, &list, None).unwrap_or_default());
+                match self.run_ok(&self.root, &list, None) {
+                    Ok(found) => text.push_str(&found),
+                    // Without such a file there is nothing to keep.
+                    Err(GitError::Command { message, .. }) if says_absent(&message) => {}
+                    Err(error) => return Err(error),
+                }
                 text.push('\0');
             }
             let mut out = String::new();
@@ -174,84 +221,6 @@ impl Repo {
         Ok(None)
     }
 
-    /// Moves `branch` from `old` to its descendant `new`; inside its checkout where it has one, and there
-    /// only when nothing of the user's is in the way.
-    pub fn fast_forward(
-        &self,
-        branch: &str,
-        old: &Sha,
-        new: &Sha,
-    ) -> Result<FastForward, GitError> {
-        let now = self.branch_tip(branch)?;
-        // There already, or merged by a person.
-        if let Some(now) = &now
-            && self.contains(now, new)?
-        {
-            return Ok(FastForward::Done);
-        }
-        if now.as_ref() != Some(old) || !self.contains(new, old)? {
-            return self.moved(now, old);
-        }
-        if self.is_rebasing(branch) {
-            let message = format!("\ta rebase of {branch} that is under way");
-            return Ok(FastForward::Dirty { checkout: self.root.clone(), message });
-        }
-        let Some(checkout) = self.checkout_of(branch)? else {
-            return match self.swap_branch(branch, Some(old), new, "slimductor: promote")? {
-                Swap::Done => Ok(FastForward::Done),
-                Swap::Elsewhere(now) => self.moved(now, old),
-            };
-        };
-        let dirty = |message: String| FastForward::Dirty { checkout: checkout.clone(), message };
-        // An editor's `git status` holds a lock for a moment; one that stays is in the way.
-        let index = self.admin_dir(&checkout).unwrap_or_else(|| self.common.clone());
-        let locks =
-            [index.join("index.lock"), self.common.join(format!("refs/heads/{branch}.lock"))];
-        for _ in 0..LOCK_TRIES {
-            if !locks.iter().any(|l| l.exists()) {
-                break;
-            }
-            std::thread::sleep(LOCK_PAUSE);
-        }
-        if let Some(lock) = locks.iter().find(|l| l.exists()) {
-            return Ok(dirty(format!("\t{}", lock.display())));
-        }
-        let args =
-            ["-c", "merge.autoStash=false", "merge", "-q", "--ff-only", "--no-stat", new.as_str()];
-        let output = self.run(&checkout, &args.map(OsStr::new), None)?;
-        let now = self.branch_tip(branch)?;
-        if now.as_ref() == Some(new) {
-            return Ok(FastForward::Done);
-        }
-        if now.as_ref() != Some(old) {
-            return self.moved(now, old);
-        }
-        // Git may have written files before it failed to move the branch: back to where they were, around
-        // whatever the user has changed.
-        let back = ["read-tree", "-m", "-u", new.as_str(), old.as_str()];
-        let _ = self.run(&checkout, &back.map(OsStr::new), None);
-        Ok(dirty(said(&output)))
-    }
-
-    /// Whether `branch` is being rebased somewhere: no checkout is on it meanwhile, and the rebase will move it.
-    fn is_rebasing(&self, branch: &str) -> bool {
-        let wanted = format!("refs/heads/{branch}");
-        let entries = std::fs::read_dir(self.common.join("worktrees")).into_iter().flatten();
-        let mut dirs: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
-        dirs.push(self.common.clone());
-        let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
-        let is_it = |path: PathBuf| std::fs::read_to_string(path).is_ok_and(|t| t.trim() == wanted);
-        dirs.iter().any(|dir| names.iter().any(|name| is_it(dir.join(name))))
-    }
-
-    fn moved(&self, now: Option<Sha>, old: &Sha) -> Result<FastForward, GitError> {
-        let onward = match &now {
-            Some(now) => self.contains(now, old)?,
-            None => false,
-        };
-        Ok(FastForward::Moved { now, onward })
-    }
-
     /// How many tracked files the checkout around `dir` has changed against HEAD.
     pub fn changed_files(&self, dir: &Path) -> Result<usize, GitError> {
         let args = ["status", "--porcelain", "--untracked-files=no"].map(OsStr::new);
@@ -297,6 +266,11 @@ impl Repo {
         let url = said.lines().rev().find(|l| l.starts_with("http")).map(str::to_owned);
         Ok((url.filter(|_| output.status.success()), command))
     }
+}
+
+/// Whether git says that there is no such configuration.
+fn says_absent(message: &str) -> bool {
+    message.contains("No such file") || message.contains("HOME not set")
 }
 
 /// The first word that is neither an option nor an option's value.
@@ -346,7 +320,7 @@ pub(super) fn remove_whole(path: &Path) -> std::io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let text = if text.trim().is_empty() { String::from_utf8_lossy(&output.stdout) } else { text };
     text.trim().to_owned()

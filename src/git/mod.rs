@@ -3,6 +3,7 @@
 
 mod command;
 mod objects;
+mod promote;
 mod tree;
 mod worktree;
 
@@ -123,6 +124,8 @@ pub struct Repo {
     program: Option<PathBuf>,
     /// The user's own configuration, as it was when the run was made.
     config: Option<PathBuf>,
+    /// Given to every git command as its standard input: a lock that is held as long as one of them lives.
+    held: Option<std::fs::File>,
     /// `git worktree add` and `remove` race with each other; one at a time.
     worktrees: Mutex<()>,
 }
@@ -185,7 +188,8 @@ impl Repo {
         let root = root.canonicalize().unwrap_or(root);
         let common = common.canonicalize().unwrap_or(common);
         let (inner, worktrees) = (Mutex::new(inner), Mutex::new(()));
-        Ok(Repo { root, common, inner, program: command::find_git(), config: None, worktrees })
+        let program = command::find_git();
+        Ok(Repo { root, common, inner, program, config: None, held: None, worktrees })
     }
 
     /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
@@ -398,6 +402,14 @@ impl Repo {
         let repo = self.repo();
         let found = repo.find_commit(oid(commit)?).map_err(lib(format!("read {commit}")))?;
         sha(found.tree_id())
+    }
+
+    /// Whether two commits have the same tree and the same words.
+    pub fn says_the_same(&self, one: &Sha, other: &Sha) -> Result<bool, GitError> {
+        let repo = self.repo();
+        let find = |s: &Sha| repo.find_commit(oid(s)?).map_err(lib(format!("read {s}")));
+        let (one, other) = (find(one)?, find(other)?);
+        Ok(one.tree_id() == other.tree_id() && one.message_bytes() == other.message_bytes())
     }
 
     /// The text of a file in a commit; `None` when it is not there.

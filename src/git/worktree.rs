@@ -166,7 +166,7 @@ impl Repo {
                 put(&dir.join(name), &bytes)?;
             }
         }
-        std::fs::copy(&worktree.index, dir.join("index")).map_err(trouble(&worktree.index))?;
+        copy_index(&worktree.index, &dir.join("index"))?;
         let link = worktree.path.join(".git");
         if link.symlink_metadata().is_ok_and(|m| m.is_dir()) {
             remove_whole(&link).map_err(trouble(&link))?;
@@ -298,7 +298,7 @@ impl Repo {
         let copy = tempfile::Builder::new().prefix(".index-").tempdir_in(dir);
         let copy = copy.map_err(trouble(dir))?;
         let index = copy.path().join("index");
-        std::fs::copy(&worktree.index, &index).map_err(trouble(&index))?;
+        copy_index(&worktree.index, &index)?;
         let worktree = Worktree { index, ..worktree.clone() };
         // What the worker says of itself is never committed; where it is tracked it stays as it was.
         let status = ["ls-files", "-s", "--", ".task-status.json"].map(OsStr::new);
@@ -402,6 +402,16 @@ fn each(dir: &Path, act: &dyn Fn(&Path, std::fs::FileType)) {
             }
         }
     }
+}
+
+/// Copies an index with its time: git compares files more closely that are no older than the index, and a younger copy
+/// would hide a change that was made within one tick of the clock.
+fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
+    fault::point("write", to).map_err(trouble(to))?;
+    std::fs::copy(from, to).map_err(trouble(to))?;
+    let time = std::fs::metadata(from).and_then(|m| m.modified());
+    let kept = time.and_then(|t| std::fs::File::options().write(true).open(to)?.set_modified(t));
+    kept.map_err(trouble(to))
 }
 
 /// One setting as a section of its own.
