@@ -117,6 +117,7 @@ pub fn drive(
     let mut repo = repo;
     let gits = wait_for_gits(&places)?;
     repo.hold_while_running(gits.share()?);
+    repo.make_durable(&places.run_dir().join("durable.conf"))?;
     repo.freeze_config(&places.run_dir().join("gitconfig"))?;
     repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
     let start = taken_up(&repo, &state, how)?;

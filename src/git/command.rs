@@ -27,6 +27,11 @@ impl Repo {
                 command.env_remove(&name);
             }
         }
+        if self.durable {
+            // One sync for all the objects of a command.
+            command.args(["-c", "core.fsync=loose-object,pack,reference"]);
+            command.args(["-c", "core.fsyncMethod=batch"]);
+        }
         command
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")

@@ -124,6 +124,8 @@ pub struct Repo {
     program: Option<PathBuf>,
     /// The user's own configuration, as it was when the run was made.
     config: Option<PathBuf>,
+    /// Whether what is written is synced.
+    durable: bool,
     /// Given to every git command as its standard input: a lock that is held as long as one of them lives.
     held: Option<std::fs::File>,
     /// `git worktree add` and `remove` race with each other; one at a time.
@@ -189,7 +191,16 @@ impl Repo {
         let common = common.canonicalize().unwrap_or(common);
         let (inner, worktrees) = (Mutex::new(inner), Mutex::new(()));
         let program = command::find_git();
-        Ok(Repo { root, common, inner, program, config: None, held: None, worktrees })
+        Ok(Repo {
+            root,
+            common,
+            inner,
+            program,
+            config: None,
+            durable: false,
+            held: None,
+            worktrees,
+        })
     }
 
     /// The root of the working tree (main or linked) that `dir` lies in. Reads only.
@@ -246,6 +257,23 @@ impl Repo {
     /// The git directory that all worktrees share.
     pub fn common(&self) -> &Path {
         &self.common
+    }
+
+    /// From now on every object and ref is synced before it counts as written: the journal, which is, names them. `path`
+    /// is where that is said to libgit2, which takes it from a file alone.
+    pub fn make_durable(&mut self, path: &Path) -> Result<(), GitError> {
+        worktree::put(path, b"[core]\n\tfsyncObjectFiles = true\n")?;
+        // Opened anew, because what has read an object before no longer asks.
+        let place = if self.root.join(".git").is_dir() { &self.root } else { &self.common };
+        let fresh = Repository::open(place).map_err(lib(format!("open {}", place.display())))?;
+        let config =
+            fresh.config().and_then(|mut c| c.add_file(path, git2::ConfigLevel::App, true));
+        config.map_err(lib("set how objects are written"))?;
+        self.durable = true;
+        if fresh.workdir().is_some() || self.repo().workdir().is_none() {
+            self.inner = Mutex::new(fresh);
+        }
+        Ok(())
     }
 
     fn repo(&self) -> std::sync::MutexGuard<'_, Repository> {

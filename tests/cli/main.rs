@@ -21,5 +21,6 @@ mod intents;
 mod plan;
 mod plan_forms;
 mod replan;
+mod resume;
 mod run;
 mod sandbox;

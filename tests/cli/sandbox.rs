@@ -171,6 +171,11 @@ impl Sandbox {
         self.run(&["status", "--json"]).exits(0).json()
     }
 
+    /// The newest run.
+    pub fn run_id(&self) -> String {
+        self.status()["run_id"].as_str().unwrap().to_owned()
+    }
+
     /// State and category of every task.
     pub fn states(&self) -> BTreeMap<String, (String, String)> {
         let word = |v: &Value| v.as_str().unwrap_or("").to_owned();
