@@ -197,6 +197,26 @@ pub fn remove_dir(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// The same for a directory in which somebody may have taken away permissions. Links in it are removed, not followed.
+pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
+    match remove_dir(path) {
+        Err(e) if e.source.kind() == io::ErrorKind::PermissionDenied => {}
+        other => return other,
+    }
+    let mut todo = vec![path.to_owned()];
+    at("open up", path)?;
+    while let Some(dir) = todo.pop() {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&dir, mode).map_err(failed("remove", path))?;
+        for entry in fs::read_dir(&dir).map_err(failed("remove", path))?.flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                todo.push(entry.path());
+            }
+        }
+    }
+    remove_dir(path)
+}
+
 /// Removes a directory when nothing is in it.
 pub fn remove_empty_dir(path: &Path) {
     // That it still holds something is the answer, not an error.

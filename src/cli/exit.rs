@@ -86,8 +86,7 @@ impl From<RunError> for Failure {
             }
             RunError::Unreadable(_) => Failure::new(Exit::Unreadable, message)
                 .hint("nothing was changed; restore the file, or end the run by hand"),
-            RunError::NoRoom(_) => Failure::new(Exit::Environment, message)
-                .hint("make room or mend what it says, then `slimductor resume`"),
+            RunError::NoRoom(_) => Failure::new(Exit::Environment, message).hint(NO_ROOM),
             RunError::NoWorktree(_) => Failure::new(Exit::Usage, message)
                 .hint("a task has one while it is worked on, and after it failed"),
             RunError::Git(error) => error.into(),
@@ -100,6 +99,9 @@ impl From<GitError> for Failure {
     fn from(error: GitError) -> Failure {
         let message = error.to_string();
         let failure = Failure::new(Exit::Environment, message);
+        if error.is_no_room() {
+            return failure.hint(NO_ROOM);
+        }
         match error {
             GitError::NoRepository(_) => failure.hint("`git init`, and commit something"),
             GitError::NoCommand(_) => failure.hint("install git and put it on PATH"),
@@ -114,6 +116,10 @@ impl From<GitError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        Failure::new(Exit::Environment, error.to_string())
+        let failure = Failure::new(Exit::Environment, error.to_string());
+        if error.is_no_room() { failure.hint(NO_ROOM) } else { failure }
     }
 }
+
+/// What to do about a full or dead disk.
+const NO_ROOM: &str = "make room or mend what it says, then `slimductor resume`";

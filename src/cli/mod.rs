@@ -4,6 +4,7 @@ mod abort;
 mod answer;
 mod attach;
 mod choose;
+mod clearing;
 mod contract;
 mod demo;
 mod doctor;
@@ -117,8 +118,8 @@ enum Verb {
     Env(env::EnvArgs),
     /// Write a commented slimductor.yaml and a first tasks.yaml.
     Init,
-    /// Say what this machine and repository have, and what is missing.
-    Doctor,
+    /// Say what this machine and repository have and what dead runs left; `--fix` removes that.
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of a file or of a command's JSON.
     Schema(schema::SchemaArgs),
     /// Run a small plan in a throw-away repository and show what happened.
@@ -221,7 +222,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Contract(args) => contract::contract(context, &args),
         Verb::Env(args) => env::env(context, &args),
         Verb::Init => init::init(context),
-        Verb::Doctor => doctor::doctor(context),
+        Verb::Doctor(args) => doctor::doctor(context, &args),
         Verb::Schema(args) => schema::schema(context, &args),
         Verb::Demo(args) => demo::demo(context, &args),
         Verb::Fence(args) => {

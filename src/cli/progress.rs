@@ -173,6 +173,7 @@ fn describe(event: &Event, state: &RunState) -> Option<String> {
         | Event::InstallEnded { .. }
         | Event::TargetMerged { .. }
         | Event::PromotionStarted { .. }
+        | Event::CleanUpStarted
         | Event::CleanedUp { .. }
         | Event::RunEnded { .. } => return None,
     };

@@ -9,7 +9,8 @@ use super::output::columns;
 use super::run::{exit_of, finish, take_up};
 use crate::execute::coordinator::TakeUp;
 use crate::execute::rehearsal::{self, Rehearsal};
-use crate::execute::{job, run};
+use crate::execute::state::RunState;
+use crate::execute::{job, reports, run};
 use crate::git::Repo;
 
 /// Go on after any interruption.
@@ -45,6 +46,7 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
                 let last = run::find(repo.root(), None)?;
                 let state = run::read(repo.root(), &last)?;
                 context.output.note(&format!("every run has ended; the last one was {last}"));
+                tell(&repo, args, &state)?;
                 return finish(context, &state);
             }
         },
@@ -52,6 +54,7 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
     let state = run::read(repo.root(), &id)?;
     if state.outcome.is_some() {
         context.output.note(&format!("run {id} has ended"));
+        tell(&repo, args, &state)?;
         finish(context, &state)?;
         return Ok(exit_of(&state));
     }
@@ -75,6 +78,11 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
     }
     let state = take_up(context, repo, &id, None, how)?;
     finish(context, &state)
+}
+
+/// Of a run that has ended, what its last coordinator could not write any more.
+fn tell(repo: &Repo, args: &ResumeArgs, state: &RunState) -> Result<(), Failure> {
+    if args.dry_run { Ok(()) } else { Ok(reports::write_missing(repo.root(), state)?) }
 }
 
 fn text(rehearsal: &Rehearsal) -> String {

@@ -15,7 +15,7 @@ use crate::execute::event::{Approval, Outcome, Settings};
 use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, NewRun};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
-use crate::execute::{preflight, projection};
+use crate::execute::{preflight, projection, retention};
 use crate::git::Repo;
 use crate::plan::Task;
 use crate::plan::config::{OnDiverged, Promote};
@@ -312,13 +312,20 @@ pub fn take_up(
     how: TakeUp,
 ) -> Result<RunState, Failure> {
     let held = run::hold(repo.root(), id, lock)?;
+    let root = repo.root().to_owned();
     let (env, exe) = (context.env.clone(), context.exe.clone());
     let output = &mut context.output;
     let result = coordinator::drive(repo, held, &env, exe, how, |record, state| {
         progress::show(output, record, state);
     });
     context.output.end_bars();
-    Ok(result?)
+    let state = result?;
+    if state.outcome.is_some() {
+        for line in retention::after(&root, id) {
+            context.output.note(&line);
+        }
+    }
+    Ok(state)
 }
 
 /// Tells how a run ended, and maps it to the exit code.

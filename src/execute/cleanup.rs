@@ -12,7 +12,7 @@ use super::worktree::Places;
 use crate::git::Repo;
 use crate::integrate::message;
 use crate::store::{self, Mode};
-use crate::types::{Attempt, Sha, TaskId};
+use crate::types::{Attempt, Sha, Slot, TaskId};
 
 /// Removes jobs, worktrees, branches and links of the run, and says which branches were kept.
 pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, EffectError> {
@@ -36,7 +36,9 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
             }
         } else if let Err(error) = keep_unmerged(shared, state, task, &mut kept) {
             // What cannot be kept on a branch is not removed either: worktree and task branch stay.
-            let Some(slot) = run.slot else { return Err(error) };
+            let Some(slot) = run.unsaved.map(|(_, slot)| slot).or(run.slot) else {
+                return Err(error);
+            };
             spared.push(places.slot(slot));
             kept.push(format!("{} ({error})", places.slot(slot).display()));
             continue;
@@ -121,7 +123,9 @@ fn keep_unmerged(
     if state.force {
         return Ok(());
     }
-    if let Some(name) = save_edits(shared, state, task, run.unsaved.unwrap_or(run.attempt))? {
+    let kept_in = run.unsaved.or(run.slot.map(|slot| (run.attempt, slot)));
+    let Some((attempt, slot)) = kept_in else { return Ok(()) };
+    if let Some(name) = save_edits(shared, state, task, attempt, slot)? {
         kept.push(name);
     }
     Ok(())
@@ -133,6 +137,7 @@ pub(super) fn save_edits(
     state: &RunState,
     task: usize,
     attempt: Attempt,
+    slot: Slot,
 ) -> Result<Option<String>, EffectError> {
     let (repo, places) = (&shared.repo, &shared.places);
     let (run, id) = (&state.tasks[task], &state.plan.tasks[task].id);
@@ -140,7 +145,6 @@ pub(super) fn save_edits(
     if repo.branch_tip(&branch)?.is_some() {
         return Ok(Some(branch));
     }
-    let Some(slot) = run.slot else { return Ok(None) };
     let worktree = places.worktree_of(slot);
     // After this the worktree may be half made anew: a crash must not take that for a person's work.
     let saved = places.indices().join(format!("{id}-{attempt}.saved"));

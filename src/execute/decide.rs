@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::command::{Answer, Command, Effect, Limits, Seen};
 use super::event::{Choice, Event, GateOn, Outcome};
-use super::outcome::{attempt_failed, outcomes};
+use super::outcome::{MAX_BACKOFF_MS, attempt_failed, outcomes};
 use super::state::{Colour, InstallStep, RunState, Step, TaskRun};
 use super::task_run::GateStep;
 use super::{gate, request};
@@ -97,15 +97,20 @@ fn due(state: &RunState, answers: &[Answer], in_flight: &HashSet<Effect>) -> Vec
         }
     }
     due.extend(gate_due(state, in_flight));
-    let over = is_settled(state)
-        && state.train.is_empty()
-        && state.gates.is_empty()
-        && state.install.is_none()
-        && !wants_promotion(state);
-    if over && !state.cleaned && may_end(state) {
+    if state.cleaning && !state.cleaned {
         due.push(Effect::CleanUp);
     }
     due
+}
+
+/// Whether everything that the run was for is done or given up, and what it made may go.
+fn may_clean_up(state: &RunState) -> bool {
+    is_settled(state)
+        && state.train.is_empty()
+        && state.gates.is_empty()
+        && state.install.is_none()
+        && !wants_promotion(state)
+        && may_end(state)
 }
 
 /// The effects of the queue, the gates, the installation and the review.
@@ -180,7 +185,7 @@ fn may_end(state: &RunState) -> bool {
 }
 
 fn is_current(state: &RunState, answer: &Answer) -> bool {
-    if state.promoted.is_some() || state.cleaned || state.aborting || state.outcome.is_some() {
+    if state.promoted.is_some() || state.cleaning || state.aborting || state.outcome.is_some() {
         return false;
     }
     match (answer.choice, answer.about) {
@@ -235,6 +240,9 @@ fn choices(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Event> {
         let outcome = if state.replanning { Outcome::Replanned } else { Outcome::Aborted };
         let ended = state.cleaned.then_some(Event::RunEnded { outcome });
         return ended.into_iter().collect();
+    }
+    if state.cleaning {
+        return ending(state, seen).into_iter().collect();
     }
     let Some(staging) = &state.staging else { return Vec::new() };
     let mut events = Vec::new();
@@ -302,6 +310,11 @@ fn last_choice(state: &RunState, staging: &Sha) -> Option<Event> {
     wants_promotion(state).then_some(Event::PromotionStarted { from, to })
 }
 
+/// Whether a retry is due. One that lies further ahead than any backoff was reckoned by a clock that was wrong.
+fn is_due(at: Millis, now: Millis) -> bool {
+    at <= now || at > now + MAX_BACKOFF_MS
+}
+
 /// New attempts for the tasks that are ready, while there is room.
 fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
     let active = state.tasks.iter().filter(|t| t.is_active()).count();
@@ -311,7 +324,7 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
     let can_start = |t: &usize| {
         let run = &state.tasks[*t];
         run.step == Step::Pending
-            && run.retry_at.is_none_or(|at| at <= seen.now)
+            && run.retry_at.is_none_or(|at| is_due(at, seen.now))
             && state.is_ready(*t)
     };
     let mut ready: Vec<usize> = (0..state.tasks.len()).filter(can_start).collect();
@@ -322,7 +335,7 @@ fn starts(state: &RunState, seen: &Seen, staging: &Sha) -> Vec<Event> {
     taken.extend(state.tainted.iter().copied());
     let mut events = Vec::new();
     for task in ready.into_iter().take(room) {
-        let own = state.tasks[task].slot;
+        let own = state.tasks[task].slot.filter(|s| !state.tainted.contains(s));
         let Some(slot) = own.or_else(|| (0..).find(|s| !taken.contains(s))) else { break };
         taken.insert(slot);
         events.push(Event::AttemptStarted {
@@ -373,6 +386,9 @@ fn ending(state: &RunState, seen: &Seen) -> Option<Event> {
     }
     if let Some(reason) = &state.review_stuck {
         return Some(Event::Escalated { reason: reason.clone() });
+    }
+    if !state.cleaning && may_clean_up(state) {
+        return Some(Event::CleanUpStarted);
     }
     if state.cleaned {
         let whole = state.tasks.iter().all(|t| matches!(t.step, Step::Merged | Step::Skipped));

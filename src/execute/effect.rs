@@ -40,8 +40,8 @@ pub(super) fn perform(
             let worktree = places.worktree_of(slot);
             store::make_dir(&places.indices())?;
             store::make_dir(&places.gitdirs())?;
-            if let Some(edited) = run.unsaved.filter(|_| !state.force) {
-                cleanup::save_edits(shared, state, *task, edited)?;
+            if let Some((edited, slot)) = run.unsaved.filter(|_| !state.force) {
+                cleanup::save_edits(shared, state, *task, edited, slot)?;
             }
             if !lost::was_started(shared, state, *task, slot, base)? {
                 repo.prepare_worktree(&worktree, base, &shared.keep)?;

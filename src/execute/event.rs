@@ -129,6 +129,8 @@ pub enum Event {
     Answered { id: String, choice: Choice, task: Option<TaskId> },
     /// Nothing can go on without a person.
     Escalated { reason: String },
+    /// Chosen: what the run made is to be removed. From now on no answer is taken.
+    CleanUpStarted,
     /// Worktrees, branches and sessions of the run are gone, but for what is kept on purpose.
     CleanedUp { kept: Vec<String> },
     /// The run is over.

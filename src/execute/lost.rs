@@ -16,7 +16,8 @@ pub(super) fn settle_job(dir: &Path, due: &Spec) -> Result<(), EffectError> {
     if !dir.join("spec.json").exists() {
         return Ok(());
     }
-    let there = job::read_spec(dir)?;
+    // What cannot be read any more was read by its wrapper: how it ends is in the exit file.
+    let Ok(there) = job::read_spec(dir) else { return Ok(()) };
     if there.about == due.about && there.cwd == due.cwd {
         return Ok(());
     }
@@ -39,10 +40,11 @@ pub(super) fn was_started(
     if !dir.join("spec.json").exists() {
         return Ok(false);
     }
-    let there = job::read_spec(&dir)?;
     let worktree = places.worktree_of(slot);
+    let ready = worktree.path.exists() && worktree.index.exists();
+    let Ok(there) = job::read_spec(&dir) else { return Ok(ready) };
     if there.cwd == worktree.path && there.about == base.as_str() {
-        return Ok(worktree.path.exists() && worktree.index.exists());
+        return Ok(ready);
     }
     job::stop(&dir)?;
     keep(shared, state, task, attempt, &there)?;

@@ -4,8 +4,11 @@ use super::command::{Effect, Limits, Product, Seen, Trouble};
 use super::event::Event;
 use super::state::{RunState, Stage};
 use crate::git::{FastForward, Merge, Swap};
-use crate::types::{Category, Ending, Finding, JobReport, Sha};
+use crate::types::{Category, Ending, Finding, JobReport, Millis, Sha};
 use crate::verify;
+
+/// The longest wait before a retry, ms.
+pub(super) const MAX_BACKOFF_MS: Millis = 60_000;
 
 /// What ended of the effects that are still `due`, as events.
 pub(super) fn outcomes(
@@ -281,7 +284,7 @@ pub(super) fn attempt_failed(
     let used = run.attempt.saturating_sub(run.attempts_before);
     let wait = if category.is_transient() {
         let doubled = limits.backoff_ms.saturating_mul(1 << used.saturating_sub(1).min(10));
-        i64::try_from(doubled.min(60_000)).unwrap_or(60_000)
+        i64::try_from(doubled).unwrap_or(MAX_BACKOFF_MS).min(MAX_BACKOFF_MS)
     } else {
         0
     };

@@ -96,6 +96,16 @@ pub fn is_alive(pid: u32) -> bool {
     table().get(&pid).is_some_and(|(_, state)| *state != 'Z' && *state != 'X')
 }
 
+/// Whether a process was started with this path among its arguments.
+pub fn is_named(path: &Path) -> bool {
+    let path = path.as_os_str().as_encoded_bytes();
+    let named = |pid: u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|argument| argument == path)
+    };
+    table().into_keys().any(named)
+}
+
 /// Asks a wrapper to end its job.
 pub fn terminate(wrapper: u32) {
     signal_all(&[wrapper], Signal::TERM);

@@ -1,5 +1,7 @@
 //! What a run tells people in files, and the file by which a person answers it.
 
+use std::path::Path;
+
 use super::event::Outcome;
 use super::projection;
 use super::state::{Colour, RunState};
@@ -26,6 +28,16 @@ pub(super) fn write(places: &Places, state: &RunState) -> Result<(), StoreError>
         store::remove(&newest)?;
     }
     Ok(())
+}
+
+/// Writes the reports of a run that has ended where they do not tell its end: whoever ended it was cut down before.
+pub fn write_missing(root: &Path, state: &RunState) -> Result<(), StoreError> {
+    let places = Places { root: root.to_owned(), run: state.header.run_id.clone() };
+    let told = std::fs::read_to_string(places.report().with_extension("json")).unwrap_or_default();
+    if told.contains(&format!("\"phase\": \"{}\"", state.phase())) {
+        return Ok(());
+    }
+    write(&places, state)
 }
 
 /// The run as its reports tell it.

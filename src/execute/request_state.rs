@@ -27,7 +27,7 @@ impl RunState {
                 let from = [Step::Failed, Step::Skipped, Step::Blocked];
                 let run = self.task_at(record, task, &from)?;
                 // Its worktree stays its own: a person may have edited there.
-                run.unsaved = run.unsaved.or(run.slot.map(|_| run.attempt));
+                run.unsaved = run.unsaved.or(run.slot.map(|slot| (run.attempt, slot)));
                 run.step = Step::Pending;
                 run.retry_at = None;
                 run.skipped_with = None;

@@ -79,7 +79,8 @@ pub(super) fn trouble(shared: &Shared, error: EffectError) -> Trouble {
     }
 }
 
-fn says_no_room(error: &EffectError) -> bool {
+/// Whether an error's own words say that a disk is full or dead.
+pub(super) fn says_no_room(error: &EffectError) -> bool {
     match error {
         EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
         EffectError::Git(e) => e.is_no_room(),
@@ -129,6 +130,7 @@ pub(super) fn commit_worktree(
         // The worker removed it; what it had committed before is all that there is.
         return Ok(own().unwrap_or_else(|| base.clone()));
     }
+    repo.restore_index(worktree, base)?;
     let tree = repo.snapshot(worktree, &furnished)?;
     if tree == repo.tree_of(base)? {
         return Ok(base.clone());

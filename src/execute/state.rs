@@ -109,6 +109,8 @@ pub struct RunState {
     pub aborting: bool,
     /// Whether the run ends for another plan: what landed is kept for that.
     pub replanning: bool,
+    /// Whether what the run made is being removed.
+    pub cleaning: bool,
     pub cleaned: bool,
     pub kept: Vec<String>,
     pub waiting: Option<String>,
@@ -203,6 +205,7 @@ impl RunState {
             answered: BTreeSet::new(),
             aborting: false,
             replanning: false,
+            cleaning: false,
             cleaned: false,
             kept: Vec::new(),
             waiting: None,
@@ -342,6 +345,9 @@ impl RunState {
                 ];
                 let run = self.task_at(record, task, &any)?;
                 let worked = run.worked_ms;
+                // Nobody saw it end: what was started there may still be at work.
+                let unseen = matches!(run.step, Step::Working | Step::Checking);
+                let tainted = run.slot.filter(|_| unseen);
                 let together = findings.iter().find(|f| f.message.starts_with(TOGETHER));
                 run.together = together.cloned().or(run.together.take());
                 run.failure = Some(*category);
@@ -358,6 +364,7 @@ impl RunState {
                     run.step = Step::Failed;
                 }
                 run.inquest = None;
+                self.tainted.extend(tainted);
                 self.wasted_ms += worked;
                 self.touch(task, at);
                 if let Some(task) = self.plan.index_of(task) {
@@ -414,6 +421,7 @@ impl RunState {
                 self.answer(record, *choice, task.as_ref())?;
             }
             Event::Escalated { reason } => self.waiting = Some(reason.clone()),
+            Event::CleanUpStarted => self.cleaning = true,
             Event::CleanedUp { kept } => {
                 self.cleaned = true;
                 self.kept.clone_from(kept);

@@ -67,9 +67,9 @@ pub struct TaskRun {
     pub worker_ended_at: Option<Millis>,
     /// The place in the order of verification, for the queue.
     pub verified_seq: u64,
-    /// The failed attempt whose kept worktree a person may have edited and that is not saved yet; the slot stays
-    /// with the task until it is.
-    pub unsaved: Option<Attempt>,
+    /// The failed attempt whose kept worktree a person may have edited and that is not saved yet, and its slot, which
+    /// stays with the task until it is.
+    pub unsaved: Option<(Attempt, Slot)>,
     /// The skipped task that it depends on, when it was left out because of that.
     pub skipped_with: Option<usize>,
     /// The tree on which it did not merge, but which is not staging: it waits until that is another.

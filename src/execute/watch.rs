@@ -13,7 +13,7 @@ use super::job::{self, Probe, Spec};
 use super::jobs::make_job;
 use super::lost;
 use super::review;
-use super::shared::{EffectError, Shared};
+use super::shared::{EffectError, Shared, says_no_room};
 use super::state::RunState;
 use crate::store;
 use crate::types::{Ending, JobReport};
@@ -71,6 +71,12 @@ async fn run_job(
         let changed = shared.hub.watch_job(&dir);
         let report = wait_for_job(shared, &dir, spec, &title, &changed).await;
         shared.hub.unwatch(&dir);
+        if report.as_ref().is_err_and(|e| !says_no_room(e)) {
+            // Whoever is no longer waited for must not go on either: its place is given away. Where even that cannot be
+            // done the place is not used again.
+            let dir = dir.clone();
+            let _ = tokio::task::spawn_blocking(move || job::stop(&dir)).await;
+        }
         match report? {
             // Ended by a signal that was not ours: the end of a tmux server, say.
             Some(report)

@@ -1,6 +1,7 @@
 //! The only user of git: libgit2 for refs (here) and objects (objects.rs), the git command for worktrees and
 //! snapshots (command.rs). Knows nothing of tasks or runs.
 
+mod branches;
 mod command;
 mod objects;
 mod promote;
@@ -326,7 +327,10 @@ impl Repo {
                 Ok(_) => true,
                 // Somebody else was faster.
                 Err(e) if matches!(e.code(), ErrorCode::Modified | ErrorCode::Exists) => false,
-                Err(e) => return Err(lib(format!("move the branch {branch}"))(e)),
+                Err(e) => {
+                    let place = self.common.display();
+                    return Err(lib(format!("move the branch {branch} in {place}"))(e));
+                }
             }
         };
         if moved { Ok(Swap::Done) } else { Ok(Swap::Elsewhere(self.branch_tip(branch)?)) }
@@ -338,7 +342,7 @@ impl Repo {
         let repo = self.repo();
         repo.reference(&format!("refs/heads/{branch}"), oid(new)?, true, message)
             .map(|_| ())
-            .map_err(lib(format!("set the branch {branch}")))
+            .map_err(lib(format!("set the branch {branch} in {}", self.common.display())))
     }
 
     /// Removes the locks that a killed process of ours left on branches below `prefix`, which is ours alone. One

@@ -97,10 +97,8 @@ impl Repo {
         let tree = repo.find_tree(tree_id).map_err(lib("read the merged tree"))?;
         let (author, committer) = self.signatures(&repo, at)?;
         point("write a commit", ours.as_str())?;
-        let commit = repo
-            .commit(None, &author, &committer, message, &tree, &[&our, &their])
-            .map_err(lib("write the merge commit"))?;
-        Ok(Merge::Clean { commit: sha(commit)?, tree: sha(tree_id)? })
+        let commit = self.write(&repo, (&author, &committer), message, &tree, &[&our, &their])?;
+        Ok(Merge::Clean { commit, tree: sha(tree_id)? })
     }
 
     /// The commit with these files, which it has, replaced by other texts: same parents, words and time.
@@ -122,8 +120,11 @@ impl Repo {
         }
         let tree_id = update.create_updated(&repo, &old).map_err(lib("write a tree"))?;
         let tree = repo.find_tree(tree_id).map_err(lib("read a tree"))?;
-        let id = found.amend(None, None, None, None, None, Some(&tree));
-        let commit = sha(id.map_err(lib("write a commit"))?)?;
+        let parents: Vec<git2::Commit<'_>> = found.parents().collect();
+        let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
+        let message = String::from_utf8_lossy(found.message_raw_bytes()).into_owned();
+        let who = (&found.author(), &found.committer());
+        let commit = self.write(&repo, who, &message, &tree, &parents)?;
         Ok(Merge::Clean { commit, tree: sha(tree_id)? })
     }
 
@@ -140,10 +141,24 @@ impl Repo {
         let parent = repo.find_commit(oid(parent)?).map_err(lib("read a commit"))?;
         let (author, committer) = self.signatures(&repo, at)?;
         point("write a commit", parent.id().to_string().as_str())?;
-        let id = repo
-            .commit(None, &author, &committer, message, &tree, &[&parent])
-            .map_err(lib("write a commit"))?;
-        sha(id)
+        self.write(&repo, (&author, &committer), message, &tree, &[&parent])
+    }
+
+    /// Writes a commit. `Repository::commit` is not to be believed: libgit2 1.9 calls it done when the object could not
+    /// be written (git_commit__create_internal drops the error of git_odb_write).
+    fn write(
+        &self,
+        repo: &Repository,
+        (author, committer): (&Signature<'_>, &Signature<'_>),
+        message: &str,
+        tree: &git2::Tree<'_>,
+        parents: &[&git2::Commit<'_>],
+    ) -> Result<Sha, GitError> {
+        let failed = || format!("write a commit into {}", self.common.join("objects").display());
+        let text = repo.commit_create_buffer(author, committer, message, tree, parents);
+        let odb = repo.odb().map_err(lib("open the objects"))?;
+        let id = text.and_then(|text| odb.write(git2::ObjectType::Commit, &text));
+        sha(id.map_err(lib(failed()))?)
     }
 
     /// Author and committer: the GIT_* environment, then git's configuration, then our own name.

@@ -287,6 +287,14 @@ impl Repo {
         super::oid(commit).is_ok_and(|id| self.repo().find_commit(id).is_ok())
     }
 
+    /// Makes the engine's index of a worktree anew where somebody removed it.
+    pub fn restore_index(&self, worktree: &Worktree, base: &Sha) -> Result<(), GitError> {
+        if worktree.index.exists() {
+            return Ok(());
+        }
+        self.at(worktree, &["read-tree", base.as_str()].map(OsStr::new)).map(drop)
+    }
+
     /// The tree of what stands in the worktree now: tracked and untracked, not ignored. Nothing of the worktree's is
     /// written, and its own `.git` is not looked at.
     ///

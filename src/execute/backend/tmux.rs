@@ -66,13 +66,22 @@ impl TmuxServer {
     }
 
     /// The sessions on our server and the job directory that each shows.
-    fn sessions(&self) -> Vec<(String, PathBuf)> {
+    pub(in crate::execute) fn sessions(&self) -> Vec<(String, PathBuf)> {
         let list =
             command("list-sessions", &["-F", &format!("#{{session_name}}:#{{{JOB_OPTION}}}")]);
         // No server is no session.
         let text = self.run("list sessions", vec![list]).unwrap_or_default();
         let pair = |line: &str| line.split_once(':').map(|(n, d)| (n.to_owned(), PathBuf::from(d)));
         text.lines().filter_map(pair).collect()
+    }
+
+    /// Ends a session; one that ended by itself meanwhile is fine, whatever tmux says of it.
+    fn end(&self, name: &str) -> Result<(), BackendError> {
+        let kill = command("kill-session", &["-t", &format!("={name}")]);
+        match self.run("end a session", vec![kill]) {
+            Err(error) if self.sessions().iter().any(|(n, _)| n == name) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn session_of(&self, dir: &Path) -> Option<String> {
@@ -106,10 +115,7 @@ impl Backend for TmuxServer {
                 // Another run's task of the same name is at work: leave it alone.
                 name = format!("{name}-{}", std::process::id());
             } else {
-                self.run(
-                    "end a session",
-                    vec![command("kill-session", &["-t", &format!("={name}")])],
-                )?;
+                self.end(&name)?;
             }
         }
         let exe = self.exe.to_string_lossy();
@@ -139,10 +145,7 @@ impl Backend for TmuxServer {
     fn forget(&self, jobs_dir: &Path) -> Result<(), BackendError> {
         for (name, dir) in self.sessions() {
             if dir.starts_with(jobs_dir) {
-                self.run(
-                    "end a session",
-                    vec![command("kill-session", &["-t", &format!("={name}")])],
-                )?;
+                self.end(&name)?;
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ pub struct Config {
 }
 
 /// Settings that this version reads and does not act on yet. Whoever sets one is told.
-const NOT_YET: [&str; 13] = [
+const NOT_YET: [&str; 12] = [
     "orchestration.spawn_stagger",
     "orchestration.worktree_dir",
     "orchestration.staging_branch",
@@ -78,7 +78,6 @@ const NOT_YET: [&str; 13] = [
     "budget",
     "coordination",
     "notify",
-    "retention",
     "roles.planner",
     "roles.worker",
     "roles.verifier",

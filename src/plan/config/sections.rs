@@ -403,15 +403,15 @@ pub struct Notify {
     pub bell: bool,
 }
 
-/// What is kept of old runs.
+/// What is kept of old runs. A value of 0 is the same as leaving it out.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// How many runs.
+    /// So many of the newest runs are kept, however old; 20 unless given.
     pub runs: Option<u32>,
-    /// For how many days.
+    /// Runs that ended in the last so many days are kept, however many; 30 unless given.
     pub days: Option<u32>,
-    /// Recovery branches, for how many days.
+    /// Merged recovery branches are kept for so many days, unmerged ones for ever; 90 unless given.
     pub recovery_days: Option<u32>,
 }
 
