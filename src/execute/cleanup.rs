@@ -189,12 +189,17 @@ fn keep_staging(repo: &Repo, state: &RunState, kept: &mut Vec<String>) -> Result
         repo.set_branch(&edited, &tip, "slimductor: keep what a person committed on staging")?;
         kept.push(edited);
     }
+    let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
+    let stays = state.promoted.is_none() && landed && !state.aborting;
+    if let (true, None, Some(staging)) = (stays, repo.branch_tip(&branch)?, &state.staging) {
+        // Somebody removed it, and nothing else holds what landed.
+        repo.set_branch(&branch, staging, "slimductor: keep what landed")?;
+    }
     if state.replanning {
         // The next run starts from it, and takes it over.
         return Ok(());
     }
-    let landed = state.tasks.iter().any(|t| t.step == Step::Merged);
-    if state.promoted.is_none() && landed && !state.aborting {
+    if stays {
         kept.push(branch);
         return Ok(());
     }

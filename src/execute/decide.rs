@@ -36,15 +36,17 @@ pub fn decide(state: &RunState, seen: &Seen, limits: &Limits) -> Vec<Command> {
     due.map(Command::Begin).collect()
 }
 
-/// When something will be due by itself: the next retry after `now`, the moment of the last decision. One that
-/// is due already waits for a free place, which an outcome brings.
-pub fn next_wake(state: &RunState, now: Millis) -> Option<Millis> {
+/// How long to wait until something is due by itself, ms: the next retry after `decided`, the moment of the last
+/// decision. One that was due then waits for a free place, which an outcome brings. Never longer than any backoff: the
+/// clock may have been set back since.
+pub fn next_wake(state: &RunState, decided: Millis, now: Millis) -> Option<Millis> {
     let waiting = |t: &usize| state.tasks[*t].step == Step::Pending && state.is_ready(*t);
     (0..state.tasks.len())
         .filter(waiting)
         .filter_map(|t| state.tasks[t].retry_at)
-        .filter(|at| *at > now)
+        .filter(|at| *at > decided)
         .min()
+        .map(|at| (at - now).clamp(0, MAX_BACKOFF_MS))
 }
 
 /// The effects that the state asks for, whether in flight or not.

@@ -9,7 +9,7 @@ use super::event::GateOn;
 use super::shared::{EffectError, Shared, commit_worktree, own_commits};
 use super::state::{GateRun, RunState, Stage};
 use super::{evidence, hot, install, job, lost};
-use crate::git::{Merge, Swap};
+use crate::git::{FastForward, Merge, Swap};
 use crate::integrate::message;
 use crate::store::{self, Mode, StoreError};
 use crate::types::{Attempt, Gate, GateNumber, JobId, Millis, Sha, StageNumber};
@@ -120,7 +120,16 @@ pub(super) fn perform(
             Ok(Product::Proposed { url, command })
         }
         Effect::Promote { to } => {
-            Ok(Product::Promoted(repo.fast_forward(&state.header.target, &state.target_tip, to)?))
+            let (target, from) = (&state.header.target, &state.target_tip);
+            match repo.fast_forward(target, from, to) {
+                Ok(moved) => Ok(Product::Promoted(moved)),
+                // What is refused must have moved nothing: an answer is taken after that.
+                Err(error) => match repo.branch_tip(target) {
+                    Ok(Some(now)) if now == *to => Ok(Product::Promoted(FastForward::Done)),
+                    Ok(_) => Err(error.into()),
+                    Err(_) => Err(EffectError::Unclear { target: target.clone(), error }),
+                },
+            }
         }
         Effect::MergeTarget { target } => {
             let staging = state.staging.as_ref().ok_or(EffectError::State("no staging"))?;

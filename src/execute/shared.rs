@@ -58,6 +58,9 @@ pub(super) enum EffectError {
     /// A job failed, and there is no room for anything where it worked.
     #[error("{job} failed, and the disk of {dir} is full: {free} bytes are free", dir = .dir.display())]
     Full { job: JobId, dir: PathBuf, free: u64 },
+    /// Nobody can tell whether the target was moved.
+    #[error("cannot tell where {target} stands: {error}")]
+    Unclear { target: String, error: GitError },
     /// A job's wrapper could not go on.
     #[error("the wrapper of {job} could not go on: {why}")]
     Wrapper { job: JobId, why: String },
@@ -86,7 +89,8 @@ pub(super) fn says_no_room(error: &EffectError) -> bool {
         EffectError::Git(e) => e.is_no_room(),
         EffectError::Job(job::JobError::Run { source, .. }) => fault::is_no_room(source),
         EffectError::Backend(e) => fault::says_no_room(&e.message),
-        EffectError::Full { .. } => true,
+        // The choice stands in the journal: the next coordinator looks again.
+        EffectError::Full { .. } | EffectError::Unclear { .. } => true,
         EffectError::Wrapper { why, .. } => fault::says_no_room(why),
         EffectError::Job(job::JobError::Read { .. }) | EffectError::State(_) => false,
     }

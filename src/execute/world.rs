@@ -247,8 +247,8 @@ impl World for RealWorld {
         self.project(state, false)?;
         let mut limit = Duration::from_secs(3600);
         // By the clock that decided: a retry that fell due since then is due now, not never.
-        if let Some(at) = decide::next_wake(state, self.seen_at) {
-            let left = u64::try_from(at - now().as_millisecond()).unwrap_or(0);
+        if let Some(left) = decide::next_wake(state, self.seen_at, now().as_millisecond()) {
+            let left = u64::try_from(left).unwrap_or(0);
             limit = limit.min(Duration::from_millis(left));
         }
         if self.stale {
