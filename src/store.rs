@@ -159,7 +159,7 @@ pub fn create_new(path: &Path, content: &[u8], mode: Mode) -> Result<bool, Store
     let temp = beside(path, content, mode)?;
     at("create", path)?;
     match temp.persist_noclobber(path) {
-        Ok(_) => Ok(true),
+        Ok(_) => sync_dir(path.parent().unwrap_or(Path::new("."))).map(|()| true),
         Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(failed("create", path)(e.error)),
     }
@@ -177,6 +177,21 @@ pub fn publish_dir(built: &Path, place: &Path) -> Result<(), StoreError> {
 pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     at("sync", dir)?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(failed("sync", dir))
+}
+
+/// Makes everything durable that was written to the file system on which `path` lies, by whomever.
+pub fn sync_all(path: &Path) -> Result<(), StoreError> {
+    at("sync all of", path)?;
+    #[cfg(target_os = "linux")]
+    {
+        let file = File::open(path).map_err(failed("sync all of", path))?;
+        rustix::fs::syncfs(&file).map_err(|e| failed("sync all of", path)(e.into()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        rustix::fs::sync();
+        Ok(())
+    }
 }
 
 /// Removes a file; one that is not there is fine.
@@ -263,6 +278,12 @@ pub fn room_in(dir: &Path) -> Result<(), StoreError> {
         return Err(failed("write in", dir)(io::ErrorKind::StorageFull.into()));
     }
     temp_in(dir, dir, &[0; 4096], Mode::Private).map(drop)
+}
+
+/// Whether two paths lie on one file system; `false` where that cannot be said.
+pub fn same_disk(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).ok();
+    device(one).is_some() && device(one) == device(other)
 }
 
 /// How many bytes can still be written where `path` lies; `None` where the file system does not tell.
@@ -359,10 +380,24 @@ pub fn try_lock(file: &File, path: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Whether some process holds the lock on `path`.
+/// Whether some process holds the lock on `path`. What cannot be found out counts as held: nobody is taken for dead
+/// because a look at him failed.
 pub fn is_locked(path: &Path) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).open(path) else { return false };
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    lock_is_held(path).unwrap_or(true)
+}
+
+/// The same, with what keeps it from being found out.
+pub fn lock_is_held(path: &Path) -> io::Result<bool> {
+    let file = match OpenOptions::new().read(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
 }
 
 /// Blocks until nobody holds the lock on `path`.
@@ -414,6 +449,7 @@ mod tests {
         let held = Lock::try_take(&path).unwrap().unwrap();
         assert!(Lock::try_take(&path).unwrap().is_none());
         assert!(is_locked(&path));
+        assert!(is_locked(&path.join("below")), "a look that fails says nothing");
         drop(held);
         assert!(!is_locked(&path));
         assert!(Lock::try_take(&path).unwrap().is_some());

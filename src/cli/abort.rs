@@ -49,7 +49,8 @@ pub fn abort(context: &mut Context, args: &AbortArgs) -> Result<Exit, Failure> {
         &AnswerFile { choice: Choice::Abort, task: None, attempt: None },
     )?;
     if store::is_locked(&places.lock()) {
-        context.output.note("the coordinator ends the run");
+        let holder = run::holder(&places);
+        context.output.note(format!("the coordinator{holder} ends the run").as_str());
         store::wait_unlocked(&places.lock())?;
         let state = run::read(repo.root(), &id)?;
         if state.outcome.is_some() {

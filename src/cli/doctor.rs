@@ -16,6 +16,7 @@ use crate::execute::fence::{self, Mode};
 use crate::execute::retention::Policy;
 use crate::execute::run;
 use crate::git::{GitError, Repo};
+use crate::store;
 
 /// Below this a run soon fails, bytes.
 const LEAST_BYTES: u64 = 100 * 1024 * 1024;
@@ -186,7 +187,7 @@ fn room(root: &Path) -> Finding {
         let detail = "cannot be asked for".to_owned();
         return Finding::new("disk", false, false, detail, "look at `df` by hand");
     };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let free = store::free_bytes(root).unwrap_or(0);
     let whole = disk.f_blocks.saturating_mul(disk.f_frsize);
     let good = has_room(free, whole);
     let mib = |bytes: u64| bytes / (1024 * 1024);

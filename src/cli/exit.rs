@@ -78,6 +78,8 @@ impl From<RunError> for Failure {
             RunError::None => {
                 Failure::new(Exit::Usage, message).hint("`slimductor run tasks.yaml` starts one")
             }
+            RunError::StillAtWork { .. } => Failure::new(Exit::Held, message)
+                .hint("wait for it, or end it with `kill`, then `slimductor resume`"),
             RunError::Unclear { run, .. } => {
                 let hint = format!(
                     "restore the file, or move `.orchestrator/runs/{run}` away to start all the same"
@@ -85,7 +87,7 @@ impl From<RunError> for Failure {
                 Failure::new(Exit::Unreadable, message).hint(hint)
             }
             RunError::Unreadable(_) => Failure::new(Exit::Unreadable, message)
-                .hint("nothing was changed; restore the file, or end the run by hand"),
+                .hint("nothing was changed; restore the file, or move the run's directory away: `slimductor doctor` then names its worktrees and branches"),
             RunError::NoRoom(_) => Failure::new(Exit::Environment, message).hint(NO_ROOM),
             RunError::NoWorktree(_) => Failure::new(Exit::Usage, message)
                 .hint("a task has one while it is worked on, and after it failed"),

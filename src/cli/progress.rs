@@ -201,7 +201,7 @@ fn verdict(report: &JobReport, green: bool) -> String {
 
 /// The beginning of what somebody said, on one line.
 fn one_line(text: &str) -> String {
-    let text = crate::execute::job::plain(text);
+    let text = crate::execute::job_end::plain(text);
     text.lines().next().unwrap_or("").chars().take(100).collect()
 }
 

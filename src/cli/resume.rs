@@ -6,7 +6,7 @@ use clap::Args;
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::output::columns;
-use super::run::{exit_of, finish, take_up};
+use super::run::{drive, finish};
 use crate::execute::coordinator::TakeUp;
 use crate::execute::rehearsal::{self, Rehearsal};
 use crate::execute::state::RunState;
@@ -51,24 +51,16 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
             }
         },
     };
-    let state = run::read(repo.root(), &id)?;
-    if state.outcome.is_some() {
+    if run::has_ended(repo.root(), &id)? {
+        let state = run::read(repo.root(), &id)?;
         context.output.note(&format!("run {id} has ended"));
         tell(&repo, args, &state)?;
-        finish(context, &state)?;
-        return Ok(exit_of(&state));
-    }
-    let request = state.header.request.lines().next().unwrap_or("");
-    context.output.note(format!("run {id}: {request}").trim_end_matches(": "));
-    if let Some(file) = run::edited_plan(repo.root(), &state) {
-        context.output.note(&format!(
-            "note: {} was edited since the run was made; the run goes on with its own copy, `slimductor replan` takes the new one",
-            file.display()
-        ));
+        return finish(context, &state);
     }
     let how = TakeUp { promote_landed: args.promote_landed, force: args.force };
     if args.dry_run {
-        let rehearsal = rehearsal::rehearse(&repo, &id, how)?;
+        let (rehearsal, state) = rehearsal::rehearse(&repo, &id, how)?;
+        introduce(context, &repo, &state);
         if context.output.manner.json {
             context.output.json(&rehearsal, false);
         } else {
@@ -76,8 +68,23 @@ pub fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure>
         }
         return Ok(Exit::Done);
     }
-    let state = take_up(context, repo, &id, None, how)?;
+    let held = run::hold(repo.root(), &id, None)?;
+    introduce(context, &repo, &held.state);
+    let state = drive(context, repo, held, how)?;
     finish(context, &state)
+}
+
+/// Says which run this is, and what of it is no longer what it was.
+fn introduce(context: &mut Context, repo: &Repo, state: &RunState) {
+    let request = state.header.request.lines().next().unwrap_or("");
+    let id = &state.header.run_id;
+    context.output.note(format!("run {id}: {request}").trim_end_matches(": "));
+    if let Some(file) = run::edited_plan(repo.root(), state) {
+        context.output.note(&format!(
+            "note: {} was edited since the run was made; the run goes on with its own copy, `slimductor replan` takes the new one",
+            file.display()
+        ));
+    }
 }
 
 /// Of a run that has ended, what its last coordinator could not write any more.

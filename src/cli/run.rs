@@ -12,7 +12,8 @@ use super::plan::show_problems;
 use super::progress;
 use crate::execute::coordinator::{self, TakeUp};
 use crate::execute::event::{Approval, Outcome, Settings};
-use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, NewRun};
+use crate::execute::make::{self, NewRun};
+use crate::execute::run::{self, DEFAULT_JOBS, DEFAULT_WINDOW, Held};
 use crate::execute::state::RunState;
 use crate::execute::worktree::Places;
 use crate::execute::{preflight, projection, retention};
@@ -273,7 +274,7 @@ pub fn create(
         }
     }
     let overlay = context.env.iter().filter(|(name, _)| name.starts_with("SLIMDUCTOR__"));
-    let (id, lock) = run::create(
+    let (id, lock) = make::create(
         repo,
         NewRun {
             file: &gathered.path,
@@ -312,7 +313,17 @@ pub fn take_up(
     how: TakeUp,
 ) -> Result<RunState, Failure> {
     let held = run::hold(repo.root(), id, lock)?;
-    let root = repo.root().to_owned();
+    drive(context, repo, held, how)
+}
+
+/// Drives a run that is held until it is over or waits for a person.
+pub fn drive(
+    context: &mut Context,
+    repo: Repo,
+    held: Held,
+    how: TakeUp,
+) -> Result<RunState, Failure> {
+    let (root, id) = (repo.root().to_owned(), held.state.header.run_id.clone());
     let (env, exe) = (context.env.clone(), context.exe.clone());
     let output = &mut context.output;
     let result = coordinator::drive(repo, held, &env, exe, how, |record, state| {
@@ -321,7 +332,7 @@ pub fn take_up(
     context.output.end_bars();
     let state = result?;
     if state.outcome.is_some() {
-        for line in retention::after(&root, id) {
+        for line in retention::after(&root, &id) {
             context.output.note(&line);
         }
     }

@@ -116,8 +116,8 @@ pub fn worker(
     let step = StepSpec::new(command, argv, spec.timeout_ms);
     let fence = around.fence(worktree);
     let cwd = worktree.path.clone();
-    let about = String::new();
-    Spec { v: 1, job, about, cwd, env, steps: vec![step], grace_ms: GRACE_MS, fence }
+    let (about, steps) = (String::new(), vec![step]);
+    Spec { v: 1, job, about, cwd, env, steps, leaves: true, grace_ms: GRACE_MS, fence }
 }
 
 /// Commands that prove something, each with the task that it belongs to, whose variables it gets.
@@ -206,7 +206,7 @@ pub(super) fn plain(
     env.insert("SLIMDUCTOR_RUN".to_owned(), state.header.run_id.to_string());
     let (cwd, fence) = (worktree.path.clone(), around.fence(worktree));
     let about = String::new();
-    Spec { v: 1, job, about, cwd, env, steps, grace_ms: GRACE_MS, fence }
+    Spec { v: 1, job, about, cwd, env, steps, leaves: false, grace_ms: GRACE_MS, fence }
 }
 
 fn touches(patterns: &[Pattern], changed: &[String]) -> bool {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::command::Product;
 use super::hot;
 use super::job::{self, Probe};
+use super::lost;
 use super::shared::{EffectError, Shared, commit_worktree, own_commits};
 use super::state::{RunState, Step};
 use super::worktree::Places;
@@ -28,11 +29,18 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
     }
     shared.backend.forget(&places.jobs())?;
     let (mut kept, mut spared) = (Vec::new(), Vec::new());
+    let branches = repo.branches()?;
     for (task, run) in state.tasks.iter().enumerate() {
         let id = &state.plan.tasks[task].id;
         if run.step == Step::Merged {
             for attempt in run.discarded.keys() {
                 repo.delete_branch(&state.recovery_branch(id, *attempt))?;
+            }
+            for attempt in 1..=run.attempt {
+                let cut_off = format!("{}-{}", state.recovery_branch(id, attempt), lost::FULL);
+                for (name, _) in branches.iter().filter(|(n, _)| n.starts_with(&cut_off)) {
+                    repo.delete_branch(name)?;
+                }
             }
         } else if let Err(error) = keep_unmerged(shared, state, task, &mut kept) {
             // What cannot be kept on a branch is not removed either: worktree and task branch stay.
@@ -207,6 +215,11 @@ fn keep_staging(repo: &Repo, state: &RunState, kept: &mut Vec<String>) -> Result
         let recovery = format!("slimductor/{}/recovery/staging", state.header.run_id);
         repo.set_branch(&recovery, staging, "slimductor: keep what had landed")?;
         kept.push(recovery);
+    }
+    if repo.is_checked_out(&branch) {
+        // As git does it: who stands on a branch keeps it.
+        kept.push(format!("{branch} (it is checked out)"));
+        return Ok(());
     }
     Ok(repo.delete_branch(&branch)?)
 }

@@ -11,6 +11,7 @@ use super::command::History;
 use super::engine::{self, EngineError};
 use super::event::{Event, Record};
 use super::fence::{self, Mode as FenceMode};
+use super::process_tree;
 use super::reports;
 use super::run::{Held, RunError, socket_name};
 use super::state::RunState;
@@ -21,7 +22,9 @@ use crate::git::{GitError, Repo};
 use crate::store::{self, Lock, Mode, StoreError};
 
 /// How long the git commands of a killed coordinator are waited for, in tries of a tenth of a second.
-const ORPHAN_TRIES: u32 = 600;
+const ORPHAN_TRIES: u32 = 100;
+/// With fewer open files than that nothing works.
+const FEWEST_FILES: u64 = 64;
 
 /// How a run is taken up.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,11 +73,20 @@ fn wait_for_gits(places: &Places) -> Result<Lock, RunError> {
             return Ok(lock);
         }
     }
-    Err(RunError::NoRoom(format!(
-        "a git command of an earlier coordinator of run {} is still at work ({} is locked)",
-        places.run,
-        path.display()
-    )))
+    let pids = process_tree::holders(&path);
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let pids = if pids.is_empty() { "unknown".to_owned() } else { pids.join(", ") };
+    Err(RunError::StillAtWork { run: places.run.clone(), pids })
+}
+
+/// Writes the user's git configuration down, whole or not at all, the first time; from then on that one holds.
+fn freeze_config(repo: &mut Repo, places: &Places) -> Result<(), RunError> {
+    let path = places.run_dir().join("gitconfig");
+    if !path.exists() {
+        store::replace(&path, repo.user_config()?.as_bytes(), Mode::Private)?;
+    }
+    repo.freeze_config(&path);
+    Ok(())
 }
 
 /// The record with which a coordinator takes the run up.
@@ -104,6 +116,12 @@ pub fn drive(
     if state.outcome.is_some() {
         return Ok(state);
     }
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if let Some(most) = most.filter(|n| *n < FEWEST_FILES) {
+        return Err(RunError::NoRoom(format!(
+            "only {most} files may be open at once (`ulimit -n`), and {FEWEST_FILES} are needed"
+        )));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -118,7 +136,7 @@ pub fn drive(
     let gits = wait_for_gits(&places)?;
     repo.hold_while_running(gits.share()?);
     repo.make_durable(&places.run_dir().join("durable.conf"))?;
-    repo.freeze_config(&places.run_dir().join("gitconfig"))?;
+    freeze_config(&mut repo, &places)?;
     repo.clear_stale_locks(&format!("slimductor/{}", state.header.run_id));
     let start = taken_up(&repo, &state, how)?;
     let backend = backend_of(&state, repo.root(), exe);

@@ -8,11 +8,12 @@ use super::command::{Effect, Product};
 use super::event::GateOn;
 use super::shared::{EffectError, Shared, commit_worktree, own_commits};
 use super::state::{GateRun, RunState, Stage};
+use super::worktree::Places;
 use super::{evidence, hot, install, job, lost};
-use crate::git::{FastForward, Merge, Swap};
+use crate::git::{FastForward, Merge, Swap, Worktree};
 use crate::integrate::message;
 use crate::store::{self, Mode, StoreError};
-use crate::types::{Attempt, Gate, GateNumber, JobId, Millis, Sha, StageNumber};
+use crate::types::{Attempt, Gate, GateNumber, JobId, Millis, Sha, StageNumber, TaskId};
 
 /// Effects that end by themselves. Each has a deterministic result, so that doing it twice is harmless.
 pub(super) fn perform(
@@ -29,7 +30,11 @@ pub(super) fn perform(
         Effect::Prepare { task, .. } => {
             let run = &state.tasks[*task];
             let id = &state.plan.tasks[*task].id;
-            for (attempt, head) in &run.discarded {
+            let staging = state.staging.as_ref();
+            let landed =
+                |head: &Sha| staging.is_some_and(|s| repo.contains(s, head).unwrap_or(false));
+            // One that made nothing, or whose work was dropped, stands where it began.
+            for (attempt, head) in run.discarded.iter().filter(|(_, head)| !landed(head)) {
                 let branch = state.recovery_branch(id, *attempt);
                 repo.set_branch(&branch, head, "slimductor: keep an attempt that did not pass")?;
             }
@@ -44,14 +49,14 @@ pub(super) fn perform(
                 cleanup::save_edits(shared, state, *task, edited, slot)?;
             }
             if !lost::was_started(shared, state, *task, slot, base)? {
-                repo.prepare_worktree(&worktree, base, &shared.keep)?;
-                furnish(shared, &worktree.path)?;
+                make_worktree(shared, &worktree, base)?;
             }
             cleanup::link(places, id, &worktree.path)?;
             Ok(Product::Prepared { around: evidence::around(shared) })
         }
         Effect::Collect { task, attempt } => collect(shared, state, *task, *attempt),
         Effect::BuildStage { stage } => {
+            restore_merges(shared, state)?;
             let stage = stage_of(state, *stage)?;
             merged(shared, state, stage.task, &stage.base, stage.started_at)
         }
@@ -60,15 +65,10 @@ pub(super) fn perform(
             let GateOn::With { landed, task } = &run.on else {
                 return Err(EffectError::State("only a pair is merged for the gate"));
             };
-            let task = state.plan.index_of(task);
-            let task = task.ok_or(EffectError::State("a gate about no task"))?;
-            let onto = match *landed {
-                0 => &state.header.base,
-                n => &state.landed.get(n - 1).ok_or(EffectError::State("no such landing"))?.1,
-            };
-            merged(shared, state, task, onto, run.started_at)
+            with(shared, state, run, task, *landed)
         }
         Effect::PrepareGate { gate } => {
+            restore_merges(shared, state)?;
             let run = gate_of(state, *gate)?;
             let commit = run.commit.as_ref().ok_or(EffectError::State("a gate without a tree"))?;
             store::make_dir(&places.indices())?;
@@ -78,8 +78,7 @@ pub(super) fn perform(
                 // The final gate's worktree is fresh, not merely clean.
                 repo.remove_worktree(&worktree.path)?;
             }
-            repo.prepare_worktree(&worktree, commit, &shared.keep)?;
-            furnish(shared, &worktree.path)?;
+            make_worktree(shared, &worktree, commit)?;
             Ok(Product::Nothing)
         }
         Effect::StopGate { gate } => {
@@ -89,6 +88,7 @@ pub(super) fn perform(
             Ok(Product::Nothing)
         }
         Effect::Land { stage } => {
+            restore_merges(shared, state)?;
             let stage = stage_of(state, *stage)?;
             let commit =
                 stage.commit.as_ref().ok_or(EffectError::State("the stage has no commit"))?;
@@ -110,6 +110,7 @@ pub(super) fn perform(
             let worktree = places.gate(Gate::Final);
             repo.remove_worktree(&worktree.path)?;
             repo.prepare_worktree(&worktree, &install.base, &[])?;
+            settle(places, &worktree)?;
             Ok(Product::Nothing)
         }
         Effect::CommitInstall { .. } => install::commit(shared, state),
@@ -244,6 +245,69 @@ fn stage_of(state: &RunState, number: StageNumber) -> Result<&Stage, EffectError
 fn gate_of(state: &RunState, number: GateNumber) -> Result<&GateRun, EffectError> {
     let found = state.gates.iter().find(|g| g.number == number);
     found.ok_or(EffectError::State("no such gate"))
+}
+
+/// Makes a worktree hold exactly `commit`, with what belongs there besides, durably.
+pub(super) fn make_worktree(
+    shared: &Shared,
+    worktree: &Worktree,
+    commit: &Sha,
+) -> Result<(), EffectError> {
+    shared.repo.prepare_worktree(worktree, commit, &shared.keep)?;
+    furnish(shared, &worktree.path)?;
+    settle(&shared.places, worktree)
+}
+
+/// Puts a worktree that was just made, and the engine's index of it, on the disk: the journal will say that it is ready,
+/// and after a power cut somebody would work on empty files.
+fn settle(places: &Places, worktree: &Worktree) -> Result<(), EffectError> {
+    store::sync_all(&worktree.path)?;
+    if !store::same_disk(&worktree.path, &places.run_dir()) {
+        store::sync_all(&places.run_dir())?;
+    }
+    Ok(())
+}
+
+/// Makes the merges again that the journal names and the repository has no more: until they land no branch holds them,
+/// and somebody's `git gc` may have taken them away.
+pub(super) fn restore_merges(shared: &Shared, state: &RunState) -> Result<(), EffectError> {
+    let again = |commit: &Sha, made: Product| {
+        let Product::Merged(Merge::Clean { commit: made, .. }) = made else {
+            return Err(EffectError::State("a merge that is gone does not merge any more"));
+        };
+        let same = made == *commit;
+        same.then_some(()).ok_or(EffectError::State("a merge that is gone came out otherwise"))
+    };
+    for stage in &state.train {
+        let Some(commit) = stage.commit.as_ref().filter(|c| !shared.repo.has_commit(c)) else {
+            continue;
+        };
+        again(commit, merged(shared, state, stage.task, &stage.base, stage.started_at)?)?;
+    }
+    for run in &state.gates {
+        let gone = run.commit.as_ref().filter(|c| !shared.repo.has_commit(c));
+        if let (Some(commit), GateOn::With { landed, task }) = (gone, &run.on) {
+            again(commit, with(shared, state, run, task, *landed)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// A task's work merged onto staging as it was after so many landings.
+fn with(
+    shared: &Shared,
+    state: &RunState,
+    run: &GateRun,
+    task: &TaskId,
+    landed: usize,
+) -> Result<Product, EffectError> {
+    let task = state.plan.index_of(task);
+    let task = task.ok_or(EffectError::State("a gate about no task"))?;
+    let onto = match landed {
+        0 => &state.header.base,
+        n => &state.landed.get(n - 1).ok_or(EffectError::State("no such landing"))?.1,
+    };
+    merged(shared, state, task, onto, run.started_at)
 }
 
 /// A task's work merged onto `onto`.

@@ -5,7 +5,7 @@ use super::decide::decide;
 use super::event::{Event, Record};
 use super::state::{IllegalRecord, RunState};
 
-/// Everything outside the pure core. The real one is [`super::world`]; tests/sim.rs has one with seeds that crashes.
+/// Everything outside the pure core. The real one is [`super::world`]; tests/sim has one with seeds that crashes.
 pub trait World {
     /// Why the world cannot go on.
     type Error: std::error::Error;

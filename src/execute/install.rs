@@ -28,13 +28,9 @@ pub(super) fn job(shared: &Shared, state: &RunState) -> Result<Spec, EffectError
         let argv = shell(&line);
         StepSpec::new(line, argv, LIMIT_MS)
     });
-    Ok(brief::plain(
-        &shared.around,
-        state,
-        JobId::install(install.number),
-        steps.collect(),
-        &worktree,
-    ))
+    let id = JobId::install(install.number);
+    let plain = brief::plain(&shared.around, state, id, steps.collect(), &worktree);
+    Ok(Spec { leaves: true, ..plain })
 }
 
 /// A manager and what it is to install.

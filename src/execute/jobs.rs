@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::brief::{self, Checks, Touched};
 use super::command::Effect;
+use super::effect;
 use super::event::GateOn;
 use super::job::{Spec, StepSpec};
 use super::shared::{EffectError, Shared};
@@ -24,7 +25,7 @@ pub(super) fn make_job(
 }
 
 /// The commit that a job starts from or looks at.
-fn about<'a>(effect: &Effect, state: &'a RunState) -> Option<&'a Sha> {
+pub(super) fn about<'a>(effect: &Effect, state: &'a RunState) -> Option<&'a Sha> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "is_job() says which the others are")]
     match effect {
         Effect::Work { task, .. } => state.tasks[*task].base.as_ref(),
@@ -95,6 +96,7 @@ fn made(shared: &Shared, effect: &Effect, state: &RunState) -> Result<(Spec, Str
             Ok((made, format!("check-{}", spec.id)))
         }
         Effect::CheckGate { gate: number } => {
+            effect::restore_merges(shared, state)?;
             let gate = state.gates.iter().find(|g| g.number == *number);
             let gate = gate.ok_or(EffectError::State("no such gate"))?;
             let commit =

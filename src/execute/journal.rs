@@ -2,6 +2,7 @@
 //! tail, refuses a damaged middle. Knows nothing of what the events mean.
 
 use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,14 @@ fn decode(line: &str) -> Result<Record, String> {
     Ok(Record { v: line.v, seq: line.seq, at: line.at, event: line.event })
 }
 
+/// Asked before it is opened: opening a pipe waits for the other end.
+fn is_file(path: &Path) -> std::io::Result<()> {
+    match fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
+
 /// What a journal holds.
 #[derive(Debug)]
 pub struct Contents {
@@ -98,8 +107,9 @@ pub struct Contents {
 
 /// Reads a journal without touching it.
 pub fn read(path: &Path) -> Result<Contents, JournalError> {
-    let bytes =
-        fs::read(path).map_err(|source| JournalError::Read { path: path.to_owned(), source })?;
+    let failed = |source| JournalError::Read { path: path.to_owned(), source };
+    is_file(path).map_err(failed)?;
+    let bytes = fs::read(path).map_err(failed)?;
     // A line cut just before its newline still parses: only a newline ends a record.
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
     let mut records = Vec::new();
@@ -122,6 +132,40 @@ pub fn read(path: &Path) -> Result<Contents, JournalError> {
     Ok(Contents { records, good: whole as u64, torn: (bytes.len() - whole) as u64 })
 }
 
+/// How much of a journal's end is read at first to find its last record, in bytes.
+const TAIL: u64 = 64 * 1024;
+
+/// The last whole record, found without reading what is before it; `None` where there is none. What is before may be
+/// damaged all the same.
+pub fn last(path: &Path) -> Result<Option<Record>, JournalError> {
+    let failed = |source| JournalError::Read { path: path.to_owned(), source };
+    is_file(path).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut want = TAIL;
+    loop {
+        let from = length.saturating_sub(want);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(from)).map_err(failed)?;
+        (&mut file).take(length - from).read_to_end(&mut bytes).map_err(failed)?;
+        let whole = bytes.iter().rposition(|b| *b == b'\n').unwrap_or(0);
+        let text = bytes.get(..whole).unwrap_or_default();
+        let start = text.iter().rposition(|b| *b == b'\n').map(|n| n + 1);
+        match start {
+            // The line begins before what was read.
+            None if from > 0 => want = want.saturating_mul(8),
+            None if text.is_empty() => return Ok(None),
+            _ => {
+                let line = text.get(start.unwrap_or(0)..).unwrap_or_default();
+                let why =
+                    |why: String| JournalError::Damaged { path: path.to_owned(), line: 0, why };
+                let line = std::str::from_utf8(line).map_err(|e| why(e.to_string()))?;
+                return decode(line).map(Some).map_err(why);
+            }
+        }
+    }
+}
+
 /// A journal that is being written.
 #[derive(Debug)]
 pub struct Journal {
@@ -142,6 +186,7 @@ impl Journal {
     /// Opens a journal for writing: locks it, reads it, cuts off a torn tail. The lock is the journal's own, because
     /// a lock file beside it can be removed and made anew.
     pub fn open(path: &Path) -> Result<(Journal, Vec<Record>), JournalError> {
+        is_file(path).map_err(|source| JournalError::Read { path: path.to_owned(), source })?;
         let file = store::open_append(path)?;
         if !store::try_lock(&file, path)? {
             return Err(JournalError::Held(path.to_owned()));
@@ -157,15 +202,15 @@ impl Journal {
 
     /// Where a test wants the process to die within this write.
     fn crash_in(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         for record in records {
-            let line = encode(record);
+            let line = encode(record).into_bytes();
             if let Some(cut) = fault::cuts(record.seq, line.len()) {
-                text.push_str(line.get(..cut).unwrap_or_default());
-                store::append_synced(&mut self.file, &self.path, text.as_bytes())?;
+                bytes.extend(line.get(..cut).unwrap_or_default());
+                store::append_synced(&mut self.file, &self.path, &bytes)?;
                 fault::crash();
             }
-            text.push_str(&line);
+            bytes.extend(line);
         }
         Ok(())
     }
@@ -185,7 +230,9 @@ impl Journal {
             text.push_str(&encode(&record));
             records.push(record);
         }
-        self.crash_in(&records)?;
+        if cfg!(debug_assertions) {
+            self.crash_in(&records)?;
+        }
         store::append_synced(&mut self.file, &self.path, text.as_bytes())?;
         self.next += records.len() as u64;
         self.last_at = at;
@@ -219,6 +266,22 @@ mod tests {
         let path = written(dir.path());
         let seqs: Vec<u64> = read(&path).unwrap().records.iter().map(|r| r.seq).collect();
         assert_eq!(seqs, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_last_whole_record_is_found_from_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = written(dir.path());
+        assert_eq!(last(&path).unwrap().unwrap().seq, 4);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let long = Event::Escalated { reason: "x".repeat(3 * TAIL as usize) };
+        journal.append(jiff::Timestamp::UNIX_EPOCH, vec![long]).unwrap();
+        assert_eq!(last(&path).unwrap().unwrap().seq, 5);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(last(&path).unwrap().unwrap().seq, 4);
+        fs::write(&path, "").unwrap();
+        assert!(last(&path).unwrap().is_none());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::git::{FastForward, Merge, Swap};
 use crate::types::{Category, Ending, Finding, JobReport, Millis, Sha};
 use crate::verify;
 
+/// How many files that are in the way are named.
+const MOST_NAMED: usize = 5;
+const MEND: &str = "put right what the message says, then `slimductor retry`";
 /// The longest wait before a retry, ms.
 pub(super) const MAX_BACKOFF_MS: Millis = 60_000;
 
@@ -127,7 +130,13 @@ fn outcome(
             let files: Vec<&str> =
                 message.lines().filter(|l| l.starts_with('\t')).map(str::trim).collect();
             let first = message.lines().next().unwrap_or("").trim_start_matches("error: ");
-            let what = if files.is_empty() { first.to_owned() } else { files.join(", ") };
+            let more = files.len().saturating_sub(MOST_NAMED);
+            let named = files.get(..MOST_NAMED.min(files.len())).unwrap_or_default().join(", ");
+            let what = match (files.is_empty(), more) {
+                (true, _) => first.to_owned(),
+                (false, 0) => named,
+                (false, more) => format!("{named} and {more} more"),
+            };
             let help = match what.ends_with(".lock") {
                 true => {
                     "a git that runs, or was killed, left it: remove it when none runs, then `slimductor resume`"
@@ -214,15 +223,28 @@ fn elsewhere(state: &RunState, at: Option<&Sha>) -> Event {
 /// An effect that git or the system refused: the attempt's failure, or a person's business.
 fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: &Limits) -> Event {
     match effect {
+        // What it has made by now is committed like that of any other.
+        Effect::Work { task, attempt } => Event::WorkerEnded {
+            task: state.plan.tasks[*task].id.clone(),
+            attempt: *attempt,
+            finding: Some(Finding {
+                category: Category::EnvIssue,
+                message: error.to_owned(),
+                subject: None,
+                help: MEND.to_owned(),
+                output: None,
+                package: None,
+            }),
+            report: JobReport { ending: Ending::Lost, steps: Vec::new() },
+        },
         Effect::Prepare { task, .. }
-        | Effect::Work { task, .. }
         | Effect::Collect { task, .. }
         | Effect::Check { task, .. } => {
             let finding = Finding {
                 category: Category::EnvIssue,
                 message: error.to_owned(),
                 subject: None,
-                help: "put right what the message says, then `slimductor retry`".to_owned(),
+                help: MEND.to_owned(),
                 output: None,
                 package: None,
             };

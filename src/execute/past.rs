@@ -1,7 +1,7 @@
 //! The runs of a repository as retention and the clearing of leftovers see them: which names are a run's, and which
 //! runs are over. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::event::Event;
@@ -94,6 +94,8 @@ pub fn worktree_of(root: &Path, name: &str) -> Option<RunId> {
 pub struct Runs {
     root: PathBuf,
     known: BTreeMap<RunId, Life>,
+    /// Those of which something unexpected was seen.
+    doubted: BTreeSet<RunId>,
     /// Other checkouts of the repository: of a bare one, each may have runs of its own.
     elsewhere: Vec<PathBuf>,
     /// Whether the directory of the runs could be read; else nothing can be said of a run that is not there.
@@ -113,11 +115,19 @@ impl Runs {
         let mut elsewhere = repo.worktrees();
         elsewhere.extend(repo.common().parent().map(Path::to_owned));
         elsewhere.retain(|path| *path != root);
-        Runs { root, known, elsewhere, whole }
+        Runs { root, known, doubted: BTreeSet::new(), elsewhere, whole }
+    }
+
+    /// From now on nobody can say how this run stands.
+    pub fn doubt(&mut self, run: &RunId) {
+        self.doubted.insert(run.clone());
     }
 
     /// How a run stands.
     pub fn life(&self, run: &RunId) -> Life {
+        if self.doubted.contains(run) {
+            return Life::Unknown;
+        }
         if let Some(life) = self.known.get(run) {
             return *life;
         }

@@ -73,7 +73,7 @@ pub fn commands(config: &Config, root: &Path) -> Option<Missing> {
             Ok(output) if output.status.success() => continue,
             Ok(output) => {
                 let text = [output.stdout, output.stderr].concat();
-                let text = super::job::plain(&String::from_utf8_lossy(&text));
+                let text = super::job_end::plain(&String::from_utf8_lossy(&text));
                 let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("");
                 format!("{}: {}", output.status, last.chars().take(200).collect::<String>())
             }

@@ -96,6 +96,18 @@ pub fn is_alive(pid: u32) -> bool {
     table().get(&pid).is_some_and(|(_, state)| *state != 'Z' && *state != 'X')
 }
 
+/// The processes that hold this file open, as far as they may be looked at.
+pub fn holders(path: &Path) -> Vec<u32> {
+    let me = std::process::id();
+    let holds = |pid: &u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.map(|f| fs::read_link(f.path())).any(|to| to.is_ok_and(|to| to == path))
+    };
+    let mut found: Vec<u32> = table().into_keys().filter(|pid| *pid != me).filter(holds).collect();
+    found.sort_unstable();
+    found
+}
+
 /// Whether a process was started with this path among its arguments.
 pub fn is_named(path: &Path) -> bool {
     let path = path.as_os_str().as_encoded_bytes();

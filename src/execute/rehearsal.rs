@@ -12,11 +12,11 @@ use super::coordinator::{self, TakeUp};
 use super::decide::decide;
 use super::event::{Event, Record, kind_of};
 use super::job::{self, Probe};
-use super::journal;
 use super::run::{self, RunError};
 use super::state::RunState;
 use super::worktree::Places;
 use super::world;
+use super::{jobs, journal, lost};
 use crate::git::Repo;
 use crate::store;
 use crate::types::{Attempt, Ending, JobReport, RunId, TaskId};
@@ -84,7 +84,9 @@ impl Does {
 }
 
 /// What `resume` would do with this run.
-pub fn rehearse(repo: &Repo, id: &RunId, how: TakeUp) -> Result<Rehearsal, RunError> {
+///
+/// With the state as it is now.
+pub fn rehearse(repo: &Repo, id: &RunId, how: TakeUp) -> Result<(Rehearsal, RunState), RunError> {
     let places = Places { root: repo.root().to_owned(), run: id.clone() };
     if store::is_locked(&places.lock()) {
         return Err(run::held_by(&places));
@@ -93,7 +95,7 @@ pub fn rehearse(repo: &Repo, id: &RunId, how: TakeUp) -> Result<Rehearsal, RunEr
     let (plan, config) = run::load_plan(&places)?;
     let mut state = run::replay(plan, &contents.records, &places)?;
     let limits = run::limits(repo.root(), &config);
-    let records = state.seq;
+    let (records, before) = (state.seq, state.clone());
     let mut foreseen = Vec::new();
     let mut now = world::present().as_millisecond().max(state.at);
     let start = coordinator::taken_up(repo, &state, how)?;
@@ -133,14 +135,15 @@ pub fn rehearse(repo: &Repo, id: &RunId, how: TakeUp) -> Result<Rehearsal, RunEr
             break;
         }
     }
-    Ok(Rehearsal {
+    let rehearsal = Rehearsal {
         run_id: id.clone(),
         records,
         torn_bytes: contents.torn,
         effects: foreseen,
         waits: state.waiting.clone(),
         ends: state.outcome.is_some(),
-    })
+    };
+    Ok((rehearsal, before))
 }
 
 fn record(state: &mut RunState, now: i64, event: Event) -> Result<(), RunError> {
@@ -166,6 +169,10 @@ fn foresee(
     };
     let Some(job) = effect.job(state) else { return Ok((step(Does::Do, String::new()), None)) };
     let dir = places.job(&job);
+    if !lost::is_about(&dir, jobs::about(effect, state)) {
+        let detail = "a job of that name is about something else: it is ended and put aside";
+        return Ok((step(Does::Start, detail.to_owned()), None));
+    }
     let probed = job::probe(&dir).map_err(|e| RunError::Unreadable(e.to_string()))?;
     // A check that was ended from outside, or lost its wrapper, is simply run again.
     let once = matches!(effect, Effect::Work { .. });

@@ -238,12 +238,17 @@ pub fn prune(repo: &Repo, policy: &Policy, now: Millis) -> Result<Pruned, RunErr
     if !runs.is_dir() {
         return Ok(pruned);
     }
-    // The same lock as for making a run: nobody makes or removes another meanwhile.
-    let _alone = Lock::take(&making_lock(repo.root()))?;
+    // The same lock as for making a run: nobody makes or removes another meanwhile. Who has it may be at this very thing,
+    // and the next one does it in any case.
+    let Some(_alone) = Lock::try_take(&making_lock(repo.root()))? else { return Ok(pruned) };
     for dir in half_directories(&runs) {
         if store::remove_tree(&dir).is_ok() {
             pruned.finished.push(dir.display().to_string());
         }
+    }
+    if run::list(repo.root()).len() <= policy.runs && !keeps_work(repo)? {
+        // Nothing can be due: the journals need not be read.
+        return Ok(pruned);
     }
     for item in plan(now, policy, &facts(repo)?) {
         match remove(repo, &item) {
@@ -252,6 +257,13 @@ pub fn prune(repo: &Repo, policy: &Policy, now: Millis) -> Result<Pruned, RunErr
         }
     }
     Ok(pruned)
+}
+
+/// Whether there is a recovery branch of any run.
+fn keeps_work(repo: &Repo) -> Result<bool, RunError> {
+    let branches = repo.branches()?;
+    let mut ours = branches.iter().filter_map(|(name, _)| past::branch_of(name));
+    Ok(ours.any(|(_, purpose)| purpose == Purpose::Recovery))
 }
 
 /// The same when a run has ended, by the configuration it was made with. That it cannot be done is no failure of the

@@ -3,6 +3,7 @@
 use super::brief;
 use super::event::{Feedback, Verdict};
 use super::job::{self, Spec, StepSpec};
+use super::job_end;
 use super::shared::{EffectError, Shared};
 use super::state::{RunState, Step};
 use crate::store::{self, Mode};
@@ -54,7 +55,7 @@ pub(super) fn verdict(shared: &Shared, state: &RunState, report: &JobReport) -> 
         return unreadable(format!("`{}`: {}", failure.command, failure.ending()));
     }
     let dir = shared.places.job(&JobId::review(state.reviews));
-    let text = job::last(&job::log_path(&dir, 0), MOST).unwrap_or_default();
+    let text = job_end::last(&job::log_path(&dir, 0), MOST).unwrap_or_default();
     let objects = text.lines().rev().filter_map(|l| serde_json::from_str(l.trim()).ok());
     let found = objects
         .into_iter()

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Limits;
 use super::coordinator;
-use super::event::{Approval, Event, Record, Settings};
+use super::event::{Event, Record};
 use super::journal::{self, Journal, JournalError};
 use super::process_tree;
 use super::state::{IllegalRecord, RunState};
-use super::worktree::{EXCLUDED, Places, runs_dir};
+use super::worktree::{Places, runs_dir};
 use super::world::{self, WorldError};
-use crate::git::{GitError, Repo};
+use crate::git::GitError;
 use crate::plan::config::{Config, Invalid};
 use crate::plan::diagnostic::Problem;
 use crate::plan::{self, Facts, Plan};
-use crate::store::{self, Lock, Mode, StoreError};
-use crate::types::{RunId, Sha, sha256};
+use crate::store::{Lock, StoreError};
+use crate::types::{RunId, sha256};
 
 /// How long the lock of a dead coordinator is waited for: tries and the pause between them.
 const DYING_TRIES: u32 = 100;
@@ -65,6 +65,16 @@ pub enum RunError {
         run: RunId,
         /// What is wrong with it.
         why: String,
+    },
+    /// A git command of a coordinator that was killed still works for it.
+    #[error(
+        "a git command of an earlier coordinator of run {run} is still at work (process {pids})"
+    )]
+    StillAtWork {
+        /// The run.
+        run: RunId,
+        /// Its process, or several.
+        pids: String,
     },
     /// There is no such run.
     #[error("there is no run {0}")]
@@ -125,128 +135,12 @@ impl From<WorldError> for RunError {
 
 /// What of the disk and environment was true when the run was made; `resume` checks the plan against the same.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Frozen {
+pub(super) struct Frozen {
     /// The plan's file, as it can be opened.
     #[serde(default)]
-    file: PathBuf,
-    facts: Facts,
-    overlay: BTreeMap<String, String>,
-}
-
-/// What a run is made from.
-#[derive(Debug)]
-pub struct NewRun<'a> {
-    /// The plan's file, as it can be opened.
-    pub file: &'a Path,
-    /// The plan as it was read.
-    pub plan_text: &'a [u8],
-    /// The configuration as it was read.
-    pub config_text: &'a [u8],
-    /// The facts that the plan was checked against.
-    pub facts: Facts,
-    /// `SLIMDUCTOR__…` variables.
-    pub overlay: BTreeMap<String, String>,
-    /// The checked plan.
-    pub plan: &'a Plan,
-    /// The branch that it starts from and goes to.
-    pub target: String,
-    /// Where that branch stands.
-    pub base: Sha,
-    /// What was set.
-    pub settings: Settings,
-    /// Who let it start.
-    pub approval: Approval,
-}
-
-/// Makes a run: its directory appears whole, with the approval in its first record, and held by this process.
-pub fn create(repo: &Repo, new: NewRun<'_>) -> Result<(RunId, Lock), RunError> {
-    let runs = runs_dir(repo.root());
-    store::make_dir(&runs)?;
-    store::ensure_lines(&repo.common().join("info/exclude"), &EXCLUDED)?;
-    // One at a time, so that two runs that overlap cannot both find the other absent.
-    let _making = Lock::take(&repo.root().join(".orchestrator/run.lock"))?;
-    for other in list(repo.root()) {
-        if let Some((path, live)) = overlap(repo.root(), &other, new.plan)? {
-            return Err(if live {
-                RunError::Overlaps { run: other, path }
-            } else {
-                RunError::Unfinished { run: other, path }
-            });
-        }
-    }
-    // Nobody else is making one: what lies there half made is a dead process's.
-    for half in half_made(&runs) {
-        store::remove_dir(&half)?;
-    }
-    let at = world::present();
-    let run = fresh_id(&runs, at);
-    let built = runs.join(format!(".new-{run}"));
-    store::make_dir(&built)?;
-    store::replace(&built.join("plan.yaml"), new.plan_text, Mode::Private)?;
-    store::replace(&built.join("config.yaml"), new.config_text, Mode::Private)?;
-    let file = std::path::absolute(new.file).unwrap_or_else(|_| new.file.to_owned());
-    let frozen = Frozen { file, facts: new.facts, overlay: new.overlay };
-    store::replace(
-        &built.join("frozen.json"),
-        &serde_json::to_vec(&frozen).unwrap_or_default(),
-        Mode::Private,
-    )?;
-    let first = Event::RunStarted {
-        run_id: run.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        request: new.plan.request.clone(),
-        plan_sha256: sha256(new.plan_text),
-        target: new.target,
-        base: new.base,
-        settings: Box::new(new.settings),
-        approval: new.approval,
-    };
-    Journal::create(&built.join("journal.jsonl"), at, first)?;
-    // Held before the run can be seen: two runs that overlap cannot both start.
-    let lock = Lock::take(&built.join("lock"))?;
-    store::sync_dir(&built)?;
-    store::publish_dir(&built, &runs.join(run.as_str()))?;
-    Ok((run, lock))
-}
-
-/// Runs that were never finished being made.
-fn half_made(runs: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
-    let half = entries.filter(|e| e.file_name().to_string_lossy().starts_with(".new-"));
-    half.map(|e| e.path()).collect()
-}
-
-/// `20261120-101530-042`: of two runs the newer sorts last.
-fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
-    let mut at = at;
-    loop {
-        let text = at.strftime("%Y%m%d-%H%M%S").to_string();
-        let millis = at.as_millisecond().rem_euclid(1000);
-        if let Some(id) = RunId::parse(&format!("{text}-{millis:03}"))
-            && !runs.join(id.as_str()).exists()
-        {
-            return id;
-        }
-        at += jiff::SignedDuration::from_millis(1);
-    }
-}
-
-/// A path that an unfinished run and this plan both write, and whether that run is live.
-fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Result<Option<(String, bool)>, RunError> {
-    let places = Places { root: root.to_owned(), run: other.clone() };
-    if !places.journal().exists() {
-        return Ok(None);
-    }
-    // A run that cannot be read may be in the middle of the same work.
-    let state = read(root, other)
-        .map_err(|error| RunError::Unclear { run: other.clone(), why: error.to_string() })?;
-    if state.outcome.is_some() {
-        return Ok(None);
-    }
-    let theirs: Vec<_> = state.plan.tasks.iter().flat_map(|t| &t.files_write).collect();
-    let mut ours = plan.tasks.iter().flat_map(|t| &t.files_write);
-    let path = ours.find(|p| theirs.iter().any(|q| p.overlaps(q)));
-    Ok(path.map(|path| (path.to_string(), store::is_locked(&places.lock()))))
+    pub(super) file: PathBuf,
+    pub(super) facts: Facts,
+    pub(super) overlay: BTreeMap<String, String>,
 }
 
 /// The runs of a repository, the oldest first.
@@ -273,13 +167,26 @@ pub fn find(root: &Path, wanted: Option<&str>) -> Result<RunId, RunError> {
 /// The newest run that has not ended.
 pub fn newest_unfinished(root: &Path) -> Result<Option<RunId>, RunError> {
     for run in list(root).into_iter().rev() {
-        let places = Places { root: root.to_owned(), run: run.clone() };
-        let records = journal::read(&places.journal())?.records;
-        if !matches!(records.last().map(|r| &r.event), Some(Event::RunEnded { .. })) {
+        if !has_ended(root, &run)? {
             return Ok(Some(run));
         }
     }
     Ok(None)
+}
+
+/// Whether the run's last record says that it is over.
+pub fn has_ended(root: &Path, run: &RunId) -> Result<bool, RunError> {
+    let places = Places { root: root.to_owned(), run: run.clone() };
+    let last = match journal::last(&places.journal()) {
+        Ok(last) => last,
+        // Read whole, the damage is told with its line.
+        Err(_) => journal::read(&places.journal())?.records.pop(),
+    };
+    let Some(last) = last else {
+        let path = places.journal();
+        return Err(RunError::Unreadable(format!("{} is empty", path.display())));
+    };
+    Ok(matches!(last.event, Event::RunEnded { .. }))
 }
 
 /// The state of a run, read without touching anything.
@@ -385,10 +292,11 @@ pub fn hold(root: &Path, run: &RunId, made: Option<Lock>) -> Result<Held, RunErr
         return Err(held_by(&places));
     }
     let (journal, records) = opened?;
-    lock.describe(&format!("pid {} on {} since {}", std::process::id(), host(), world::present()))?;
     let (plan, config) = load_plan(&places)?;
     let state = replay(plan, &records, &places)?;
     let limits = limits(root, &config);
+    // Only now: whoever is refused changes nothing.
+    lock.describe(&format!("pid {} on {} since {}", std::process::id(), host(), world::present()))?;
     Ok(Held { places, state, journal, limits, config, lock })
 }
 
@@ -407,10 +315,14 @@ fn host() -> String {
 
 /// Who holds the run, as the lock file says it.
 pub(super) fn held_by(places: &Places) -> RunError {
+    RunError::Held { run: places.run.clone(), holder: holder(places) }
+}
+
+/// What the lock file says of who holds the run, in brackets; empty where it says nothing.
+pub fn holder(places: &Places) -> String {
     let said = std::fs::read_to_string(places.lock()).unwrap_or_default();
     let said = said.trim();
-    let holder = if said.is_empty() { String::new() } else { format!(" ({said})") };
-    RunError::Held { run: places.run.clone(), holder }
+    if said.is_empty() { String::new() } else { format!(" ({said})") }
 }
 
 fn take_lock(places: &Places) -> Result<Lock, RunError> {

@@ -87,12 +87,17 @@ pub(super) fn says_no_room(error: &EffectError) -> bool {
     match error {
         EffectError::Store(e) | EffectError::Job(job::JobError::Store(e)) => e.is_no_room(),
         EffectError::Git(e) => e.is_no_room(),
-        EffectError::Job(job::JobError::Run { source, .. }) => fault::is_no_room(source),
-        EffectError::Backend(e) => fault::says_no_room(&e.message),
+        EffectError::Job(
+            job::JobError::Run { source, .. } | job::JobError::Temporary { source, .. },
+        ) => fault::is_no_room(source),
+        // Where jobs cannot be started, none of them is to blame; where one cannot be looked at, it may be well.
+        EffectError::Backend(_) | EffectError::Job(job::JobError::Look { .. }) => true,
         // The choice stands in the journal: the next coordinator looks again.
         EffectError::Full { .. } | EffectError::Unclear { .. } => true,
-        EffectError::Wrapper { why, .. } => fault::says_no_room(why),
-        EffectError::Job(job::JobError::Read { .. }) | EffectError::State(_) => false,
+        // It could not do what is the same for every job.
+        EffectError::Wrapper { .. } => true,
+        EffectError::Job(job::JobError::Read { .. } | job::JobError::Locked(_))
+        | EffectError::State(_) => false,
     }
 }
 

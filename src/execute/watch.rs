@@ -20,6 +20,9 @@ use crate::types::{Ending, JobReport};
 
 /// How often a job is looked at where the file system does not notify.
 const FALLBACK_LOOK: Duration = Duration::from_secs(20);
+/// How often a job is looked at in vain before the coordinator gives up, and the pause between.
+const UNKNOWN_LOOKS: u32 = 30;
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 /// How long a started wrapper may take to take up its job.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often a wrapper is started that dies before it takes up its job.
@@ -37,7 +40,8 @@ pub(super) async fn run_job_effect(
     let (effect_, state_) = (effect.clone(), state.clone());
     let made = tokio::task::spawn_blocking(move || {
         let (spec, title) = make_job(&shared_, &effect_, &state_)?;
-        lost::settle_job(&shared_.places.job(&spec.job), &spec)?;
+        lost::begin_again(&shared_, &state_, &effect_)?;
+        lost::settle_job(&shared_, &shared_.places.job(&spec.job), &spec)?;
         Ok::<_, EffectError>((spec, title))
     })
     .await;
@@ -66,8 +70,10 @@ async fn run_job(
     let mut deaths = 0;
     loop {
         job::create(&dir, spec)?;
-        // Why an earlier wrapper could not go on says nothing about the next.
-        store::remove(&dir.join(job::DIED))?;
+        if job::probe(&dir)? == Probe::NotStarted {
+            // Why an earlier wrapper could not go on says nothing about the next.
+            store::remove(&dir.join(job::DIED))?;
+        }
         let changed = shared.hub.watch_job(&dir);
         let report = wait_for_job(shared, &dir, spec, &title, &changed).await;
         shared.hub.unwatch(&dir);
@@ -85,14 +91,17 @@ async fn run_job(
                     && !job::is_cancelled(&dir) => {}
             Some(report) => {
                 if report.ending == Ending::Finished && !report.passed() {
-                    out_of_room(spec, &dir, restarts > 0)?;
+                    out_of_room(spec, &dir)?;
                 }
                 return Ok(report);
             }
             None => {
-                job::end_orphans(&dir);
-                out_of_room(spec, &dir, restarts > 0)?;
+                let ended = dir.clone();
+                let _ = tokio::task::spawn_blocking(move || job::end_orphans(&ended)).await;
+                out_of_room(spec, &dir)?;
                 if let Some(why) = job::why_it_died(&dir) {
+                    // Begun again when that is put right, as if it never had been.
+                    let _ = lost::put_full_aside(&dir);
                     return Err(EffectError::Wrapper { job: spec.job.clone(), why });
                 }
                 if deaths >= restarts {
@@ -102,24 +111,20 @@ async fn run_job(
         }
         // A check changes nothing that is kept: it is simply run again, its old log beside the new one.
         deaths += 1;
-        let aside = shared.places.jobs().join(format!("{}.lost-{deaths}", spec.job));
-        store::remove_dir(&aside)?;
-        store::publish_dir(&dir, &aside)?;
+        lost::put_aside(shared, &dir, "lost")?;
     }
 }
 
-/// What fails on a full disk says nothing about the work: the run stops. A check is then run again as if it never had.
-fn out_of_room(spec: &Spec, dir: &Path, again: bool) -> Result<(), EffectError> {
+/// What fails on a full disk says nothing about the work: the run stops. The job is then begun again as if it never had
+/// been; a worker in a worktree that is made anew (see lost.rs).
+fn out_of_room(spec: &Spec, dir: &Path) -> Result<(), EffectError> {
     let full = |path: &Path| store::free_bytes(path).filter(|free| *free < store::NO_ROOM);
     let places = [spec.cwd.as_path(), dir];
     let Some((place, free)) = places.iter().find_map(|p| Some((*p, full(p)?))) else {
         return Ok(());
     };
-    if again {
-        // Where even that cannot be done, the exit file stays, and says what the command said.
-        let aside = dir.with_extension("full");
-        let _ = store::remove_dir(&aside).and_then(|()| store::publish_dir(dir, &aside));
-    }
+    // Where even that cannot be done, the exit file stays, and says what the command said.
+    let _ = lost::put_full_aside(dir);
     Err(EffectError::Full { job: spec.job.clone(), dir: place.to_owned(), free })
 }
 
@@ -133,9 +138,19 @@ async fn wait_for_job(
 ) -> Result<Option<JobReport>, EffectError> {
     let mut death: Option<tokio::sync::oneshot::Receiver<()>> = None;
     let mut started: Option<Instant> = None;
-    let mut starts = 0;
+    let (mut starts, mut unknown) = (0, 0);
     loop {
-        match job::probe(dir)? {
+        let probed = match job::probe(dir) {
+            Err(job::JobError::Look { .. }) if unknown < UNKNOWN_LOOKS => {
+                // No proof of anything: it is looked at again.
+                unknown += 1;
+                tokio::time::sleep(UNKNOWN_PAUSE).await;
+                continue;
+            }
+            other => other?,
+        };
+        unknown = 0;
+        match probed {
             Probe::Ended(report) => return Ok(Some(report)),
             Probe::Dead => return Ok(None),
             Probe::Running => {
@@ -175,22 +190,30 @@ async fn wait_for_job(
         let look = if death.is_none() { Duration::from_millis(500) } else { FALLBACK_LOOK };
         let died = async {
             match &mut death {
-                Some(receiver) => drop(receiver.await),
+                Some(receiver) => receiver.await.is_ok(),
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             () = changed.notified() => {}
-            () = died => {
+            known = died => {
+                if !known {
+                    // Nobody watches it: that says nothing about it.
+                    death = None;
+                    tokio::time::sleep(UNKNOWN_PAUSE).await;
+                    continue;
+                }
                 // Its exit file, if there is one, was written before it died.
-                match job::probe(dir)? {
+                let Ok(probed) = job::probe(dir) else { continue };
+                match probed {
                     Probe::Ended(report) => return Ok(Some(report)),
                     // Cut down before it took the job up: nothing ran, so it is simply started again.
                     Probe::NotStarted if starts < START_TRIES => {
                         death = None;
                         started = None;
                     }
-                    Probe::Running | Probe::Dead | Probe::NotStarted => return Ok(None),
+                    Probe::Running => death = None,
+                    Probe::Dead | Probe::NotStarted => return Ok(None),
                 }
             }
             () = tokio::time::sleep(look) => {}

@@ -52,6 +52,9 @@ pub enum WorldError {
     InterruptedTwice,
 }
 
+const BROKE_DOWN: EffectError =
+    EffectError::State("this is a bug in slimductor: an effect broke down");
+
 enum Message {
     Done(Box<Done>),
     Look,
@@ -138,7 +141,15 @@ impl RealWorld {
                 return Ok(());
             }
             let dir = self.shared.places.root.join(".orchestrator");
-            store::replace_through(&dir, &path, &projection::state_file(state), Mode::Shared)?;
+            let text = projection::state_file(state);
+            let written = store::replace_through(&dir, &path, &text, Mode::Shared)
+                // `.orchestrator` may be a link to another disk.
+                .or_else(|_| store::replace(&path, &text, Mode::Shared));
+            match written {
+                Err(error) if error.is_no_room() => return Err(error.into()),
+                // It is for people and old scripts; nothing relies on it.
+                Ok(()) | Err(_) => {}
+            }
             self.projected = Some(Instant::now());
             self.stale = false;
         }
@@ -219,22 +230,27 @@ impl World for RealWorld {
         self.project(state, false)?;
         let now = Arc::new(state.clone());
         for effect in effects {
-            fault::begins(&effect.describe(state));
+            if cfg!(debug_assertions) {
+                fault::begins(&effect.describe(state));
+            }
             self.in_flight.insert(effect.clone());
             let (shared, state, sender) = (self.shared.clone(), now.clone(), self.sender.clone());
             if effect.is_job() {
                 tokio::spawn(async move {
-                    let result = run_job_effect(&shared, &effect, &state).await;
+                    let (shared_, effect_, state_) = (shared.clone(), effect.clone(), state);
+                    let waiting =
+                        tokio::spawn(
+                            async move { run_job_effect(&shared_, &effect_, &state_).await },
+                        );
+                    // An effect that breaks down must come back all the same, or the run waits for ever.
+                    let result = waiting.await.unwrap_or(Err(BROKE_DOWN));
                     let done = Done { effect, result: result.map_err(|e| trouble(&shared, e)) };
                     let _ = sender.send(Message::Done(Box::new(done)));
                 });
             } else {
                 tokio::task::spawn_blocking(move || {
-                    // An effect that breaks down must come back all the same, or the run waits for ever.
                     let tried = std::panic::AssertUnwindSafe(|| perform(&shared, &effect, &state));
-                    let result = std::panic::catch_unwind(tried).unwrap_or(Err(
-                        EffectError::State("this is a bug in slimductor: an effect broke down"),
-                    ));
+                    let result = std::panic::catch_unwind(tried).unwrap_or(Err(BROKE_DOWN));
                     let done = Done { effect, result: result.map_err(|e| trouble(&shared, e)) };
                     let _ = sender.send(Message::Done(Box::new(done)));
                 });

@@ -20,7 +20,13 @@ use crate::types::{Ending, JobReport, StepResult};
 /// The wrapper: runs the job in `dir` to its end and writes the exit file. A second one returns at once. What it
 /// cannot do is written down beside the exit file that is missing then.
 pub async fn run(dir: &Path) -> Result<(), JobError> {
-    let ended = run_to_end(dir).await;
+    // Held to the very end: whoever waits for it finds everything that is to be said.
+    let lock = Lock::try_take(&lock_path(dir));
+    let ended = match &lock {
+        Ok(None) => return Ok(()),
+        Ok(Some(_)) => run_to_end(dir).await,
+        Err(error) => Err(JobError::Locked(error.to_string())),
+    };
     if let Err(error) = &ended {
         // On a full disk nothing can be written: then that is found out by looking at the disk.
         let _ = store::replace(&dir.join(DIED), error.to_string().as_bytes(), Mode::Private);
@@ -30,28 +36,28 @@ pub async fn run(dir: &Path) -> Result<(), JobError> {
 
 async fn run_to_end(dir: &Path) -> Result<(), JobError> {
     let spec = read_spec(dir)?;
-    let Some(lock) = Lock::try_take(&lock_path(dir))? else { return Ok(()) };
     // Taken up before, by one that ended or died: its commands are never begun a second time.
     if dir.join("exit.json").exists() || dir.join("pid.json").exists() {
         return Ok(());
     }
     process_tree::lead();
+    let mut stop = Stop::new()?;
     // Before the job counts as taken up: what cannot even get a directory has not begun. Short: a UNIX socket's whole path has room for about a hundred characters.
     let made = tempfile::Builder::new().prefix("sd-").tempdir();
-    let made =
-        made.map_err(|source| JobError::Run { what: "a temporary directory".to_owned(), source })?;
+    let made = made.map_err(|source| JobError::Temporary { dir: std::env::temp_dir(), source })?;
     let pid = Pid { pid: std::process::id(), start_time: process_tree::start_time_of_self() };
     store::replace(
         &dir.join("pid.json"),
         &serde_json::to_vec(&pid).unwrap_or_default(),
         Mode::Private,
     )?;
+    // A power cut must not make it look as if it had not begun.
+    store::sync_dir(dir)?;
     let tmp = made.keep();
     store::link(&tmp, &dir.join("tmp"))?;
     if spec.fence.as_ref().is_some_and(|f| f.mode == fence::Mode::Namespace) {
         store::make_dir(&dir.join(fence::PRIVATE_TMP))?;
     }
-    let mut stop = Stop::new()?;
     let mut report = JobReport { ending: Ending::Finished, steps: Vec::new() };
     for (n, step) in spec.steps.iter().enumerate() {
         if is_cancelled(dir) {
@@ -75,13 +81,17 @@ async fn run_to_end(dir: &Path) -> Result<(), JobError> {
             break;
         }
     }
+    if spec.leaves {
+        // After a power cut the exit file would stand beside files that are empty.
+        store::sync_all(&spec.cwd)?;
+    }
     let exit = Exit { v: 1, report };
     let text = serde_json::to_vec(&exit).unwrap_or_default();
     store::replace(&dir.join("exit.json"), &text, Mode::Private)?;
+    store::sync_dir(dir)?;
     // What a command made unremovable says nothing about how it ended.
     let _ = store::remove_dir(&tmp);
     let _ = store::remove_dir(&dir.join(fence::PRIVATE_TMP));
-    drop(lock);
     Ok(())
 }
 

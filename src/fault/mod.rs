@@ -9,11 +9,12 @@ use std::path::Path;
 #[cfg(debug_assertions)]
 mod planted;
 
-/// Whether the disk is full, over its quota, read-only or broken: nobody's fault but the machine's.
+/// Whether the disk is full, over its quota, read-only or broken, or the machine out of memory or descriptors: nobody's
+/// fault but the machine's.
 pub fn is_no_room(error: &io::Error) -> bool {
-    // Linux and macOS agree on the number of EIO, for which there is no kind.
-    const EIO: i32 = 5;
-    error.raw_os_error() == Some(EIO)
+    // EIO, ENOMEM, ENFILE, EMFILE: Linux and macOS agree on these numbers, and there are no kinds for most.
+    const NUMBERS: [i32; 4] = [5, 12, 23, 24];
+    error.raw_os_error().is_some_and(|n| NUMBERS.contains(&n))
         || matches!(
             error.kind(),
             io::ErrorKind::StorageFull
@@ -24,13 +25,18 @@ pub fn is_no_room(error: &io::Error) -> bool {
 
 /// The same of the words in which a program or library passes the system's error on.
 pub fn says_no_room(text: &str) -> bool {
-    const WORDS: [&str; 5] = [
+    const WORDS: [&str; 9] = [
         "No space left on device",
         // Git's own, for a write that was cut short.
         "Out of diskspace",
         "Read-only file system",
         "Disk quota exceeded",
         "Input/output error",
+        "Too many open files",
+        "Cannot allocate memory",
+        "Out of memory",
+        // No process can be started.
+        "Resource temporarily unavailable",
     ];
     // libgit2 begins them small.
     WORDS.iter().any(|w| text.contains(w) || text.contains(w.get(1..).unwrap_or(w)))
@@ -91,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_full_or_dead_disk_is_known_by_number_and_by_words() {
-        for number in [5, 28, 30] {
+        for number in [5, 12, 24, 28, 30] {
             let error = io::Error::from_raw_os_error(number);
             assert!(is_no_room(&error), "{error}");
             assert!(says_no_room(&error.to_string()), "{error}");

@@ -1,12 +1,119 @@
-//! All branches at once: where they stand, what they hold together, and the removal of one that has not moved. Knows
-//! nothing of tasks or runs.
+//! Branches: where they stand, their compare-and-swap, what they hold together, their removal. Knows nothing of tasks or
+//! runs.
 
 use git2::ErrorCode;
 
-use super::{GitError, Repo, at, lib, oid, sha};
+use super::{GitError, Repo, Swap, at, lib, oid, sha};
 use crate::types::Sha;
 
+/// How long a lock that somebody's git holds on a ref is waited for.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Does something with refs; again while another git has locked them, `git gc` say.
+fn patiently<T>(mut act: impl FnMut() -> Result<T, git2::Error>) -> Result<T, git2::Error> {
+    for _ in 0..LOCK_TRIES {
+        match act() {
+            Err(e) if e.code() == ErrorCode::Locked => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    act()
+}
+
 impl Repo {
+    /// The commit that a branch stands at.
+    pub fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
+        let repo = self.repo();
+        match repo.refname_to_id(&format!("refs/heads/{branch}")) {
+            Ok(id) => sha(id).map(Some),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(lib(format!("read the branch {branch}"))(e)),
+        }
+    }
+
+    /// Moves a branch from `old` (`None`: it does not exist) to `new`, or leaves it alone.
+    pub fn swap_branch(
+        &self,
+        branch: &str,
+        old: Option<&Sha>,
+        new: &Sha,
+        message: &str,
+    ) -> Result<Swap, GitError> {
+        let now = self.branch_tip(branch)?;
+        if now.as_ref() == Some(new) {
+            return Ok(Swap::Done);
+        }
+        if now.as_ref() != old {
+            return Ok(Swap::Elsewhere(now));
+        }
+        let name = format!("refs/heads/{branch}");
+        at("move a branch", branch)?;
+        let moved = {
+            let repo = self.repo();
+            let (new, old) = (oid(new)?, old.map(oid).transpose()?);
+            let done = patiently(|| match old {
+                Some(old) => repo.reference_matching(&name, new, true, old, message),
+                None => repo.reference(&name, new, false, message),
+            });
+            match done {
+                Ok(_) => true,
+                // Somebody else was faster.
+                Err(e) if matches!(e.code(), ErrorCode::Modified | ErrorCode::Exists) => false,
+                Err(e) => {
+                    let place = self.common.display();
+                    return Err(lib(format!("move the branch {branch} in {place}"))(e));
+                }
+            }
+        };
+        if moved { Ok(Swap::Done) } else { Ok(Swap::Elsewhere(self.branch_tip(branch)?)) }
+    }
+
+    /// Sets a branch of our own to `new`, wherever it stands.
+    pub fn set_branch(&self, branch: &str, new: &Sha, message: &str) -> Result<(), GitError> {
+        at("set a branch", branch)?;
+        let repo = self.repo();
+        let (name, new) = (format!("refs/heads/{branch}"), oid(new)?);
+        patiently(|| repo.reference(&name, new, true, message))
+            .map(|_| ())
+            .map_err(lib(format!("set the branch {branch} in {}", self.common.display())))
+    }
+
+    /// Removes the locks that a killed process of ours left on branches below `prefix`, which is ours alone. One
+    /// that somebody's `git pack-refs` holds is gone in a moment, so it is given one.
+    pub fn clear_stale_locks(&self, prefix: &str) {
+        let mut todo = vec![self.common.join("refs/heads").join(prefix)];
+        while let Some(dir) = todo.pop() {
+            for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    todo.push(path);
+                } else if path.extension().is_some_and(|e| e == "lock") {
+                    for _ in 0..20 {
+                        if !path.exists() {
+                            break;
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(50));
+                    }
+                    // Still there: whoever held it is gone. A failure shows when the branch is moved.
+                    let _ = std::fs::remove_file(&path);
+                }
+            }
+        }
+    }
+
+    /// Removes a branch; one that is not there is fine.
+    pub fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
+        let repo = self.repo();
+        match repo.find_reference(&format!("refs/heads/{branch}")) {
+            Ok(mut found) => at("remove a branch", branch).and_then(|()| {
+                patiently(|| found.delete()).map_err(lib(format!("remove the branch {branch}")))
+            }),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
+            Err(e) => Err(lib(format!("remove the branch {branch}"))(e)),
+        }
+    }
+
     /// Every branch of this repository with the commit that it stands at, by name; none whose name is not UTF-8.
     pub fn branches(&self) -> Result<Vec<(String, Sha)>, GitError> {
         let repo = self.repo();
@@ -38,6 +145,15 @@ impl Repo {
             None => Ok(true),
             Some(first) => first.map(|_| false).map_err(lib("read a history")),
         }
+    }
+
+    /// Whether a checkout of this repository is on the branch.
+    pub fn is_checked_out(&self, branch: &str) -> bool {
+        let wanted = format!("ref: refs/heads/{branch}");
+        let entries = std::fs::read_dir(self.common().join("worktrees")).into_iter().flatten();
+        let mut heads: Vec<_> = entries.flatten().map(|e| e.path().join("HEAD")).collect();
+        heads.push(self.common().join("HEAD"));
+        heads.iter().any(|h| std::fs::read_to_string(h).is_ok_and(|t| t.trim_end() == wanted))
     }
 
     /// Removes a branch that still stands at `tip`; says whether it is gone. One that moved is somebody's.

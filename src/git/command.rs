@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::worktree::{Worktree, config_entry, put};
+use super::worktree::{Worktree, config_entry};
 use super::{GitError, Repo};
 use crate::fault;
 use crate::types::Sha;
@@ -28,9 +28,9 @@ impl Repo {
             }
         }
         if self.durable {
-            // One sync for all the objects of a command.
+            // The second is for a git before 2.36.
             command.args(["-c", "core.fsync=loose-object,pack,reference"]);
-            command.args(["-c", "core.fsyncMethod=batch"]);
+            command.args(["-c", "core.fsyncObjectFiles=true"]);
         }
         command
             .env("GIT_TERMINAL_PROMPT", "0")
@@ -125,32 +125,33 @@ impl Repo {
         self.held = Some(lock);
     }
 
-    /// From now on the user's own configuration is what `path` says: written there the first time, before any worker
-    /// can have changed it. A filter that a worker puts into HOME is not run by us.
-    pub fn freeze_config(&mut self, path: &Path) -> Result<(), GitError> {
-        if !path.exists() {
-            let mut text = String::new();
-            for scope in ["--system", "--global"] {
-                let list = ["config", scope, "--includes", "--list", "-z"].map(OsStr::new);
-                match self.run_ok(&self.root, &list, None) {
-                    Ok(found) => text.push_str(&found),
-                    // Without such a file there is nothing to keep.
-                    Err(GitError::Command { message, .. }) if says_absent(&message) => {}
-                    Err(error) => return Err(error),
-                }
-                text.push('\0');
+    /// The user's own configuration, as one file of git's.
+    pub fn user_config(&self) -> Result<String, GitError> {
+        let mut text = String::new();
+        for scope in ["--system", "--global"] {
+            let list = ["config", scope, "--includes", "--list", "-z"].map(OsStr::new);
+            match self.run_ok(&self.root, &list, None) {
+                Ok(found) => text.push_str(&found),
+                // Without such a file there is nothing to keep.
+                Err(GitError::Command { message, .. }) if says_absent(&message) => {}
+                Err(error) => return Err(error),
             }
-            let mut out = String::new();
-            for entry in text.split('\0').filter(|e| !e.is_empty()) {
-                let (name, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-                if !name.starts_with("include") {
-                    out.push_str(&config_entry(name, value));
-                }
-            }
-            put(path, out.as_bytes())?;
+            text.push('\0');
         }
+        let mut out = String::new();
+        for entry in text.split('\0').filter(|e| !e.is_empty()) {
+            let (name, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            if !name.starts_with("include") {
+                out.push_str(&config_entry(name, value));
+            }
+        }
+        Ok(out)
+    }
+
+    /// From now on the user's own configuration is what `path` says, written down before any worker can have changed
+    /// it: a filter that a worker puts into HOME is not run by us.
+    pub fn freeze_config(&mut self, path: &Path) {
         self.config = Some(path.to_owned());
-        Ok(())
     }
 
     /// The git that is run, where it was found on PATH.

@@ -3,6 +3,7 @@
 
 mod branches;
 mod command;
+mod hostile;
 mod objects;
 mod promote;
 mod tree;
@@ -288,95 +289,6 @@ impl Repo {
         let head = repo.find_reference("HEAD").map_err(lib("read HEAD"))?;
         let target = head.symbolic_target().map_err(lib("read HEAD"))?;
         Ok(target.and_then(|t| t.strip_prefix("refs/heads/")).map(str::to_owned))
-    }
-
-    /// The commit that a branch stands at.
-    pub fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
-        let repo = self.repo();
-        match repo.refname_to_id(&format!("refs/heads/{branch}")) {
-            Ok(id) => sha(id).map(Some),
-            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
-            Err(e) => Err(lib(format!("read the branch {branch}"))(e)),
-        }
-    }
-
-    /// Moves a branch from `old` (`None`: it does not exist) to `new`, or leaves it alone.
-    pub fn swap_branch(
-        &self,
-        branch: &str,
-        old: Option<&Sha>,
-        new: &Sha,
-        message: &str,
-    ) -> Result<Swap, GitError> {
-        let now = self.branch_tip(branch)?;
-        if now.as_ref() == Some(new) {
-            return Ok(Swap::Done);
-        }
-        if now.as_ref() != old {
-            return Ok(Swap::Elsewhere(now));
-        }
-        let name = format!("refs/heads/{branch}");
-        at("move a branch", branch)?;
-        let moved = {
-            let repo = self.repo();
-            let done = match old {
-                Some(old) => repo.reference_matching(&name, oid(new)?, true, oid(old)?, message),
-                None => repo.reference(&name, oid(new)?, false, message),
-            };
-            match done {
-                Ok(_) => true,
-                // Somebody else was faster.
-                Err(e) if matches!(e.code(), ErrorCode::Modified | ErrorCode::Exists) => false,
-                Err(e) => {
-                    let place = self.common.display();
-                    return Err(lib(format!("move the branch {branch} in {place}"))(e));
-                }
-            }
-        };
-        if moved { Ok(Swap::Done) } else { Ok(Swap::Elsewhere(self.branch_tip(branch)?)) }
-    }
-
-    /// Sets a branch of our own to `new`, wherever it stands.
-    pub fn set_branch(&self, branch: &str, new: &Sha, message: &str) -> Result<(), GitError> {
-        at("set a branch", branch)?;
-        let repo = self.repo();
-        repo.reference(&format!("refs/heads/{branch}"), oid(new)?, true, message)
-            .map(|_| ())
-            .map_err(lib(format!("set the branch {branch} in {}", self.common.display())))
-    }
-
-    /// Removes the locks that a killed process of ours left on branches below `prefix`, which is ours alone. One
-    /// that somebody's `git pack-refs` holds is gone in a moment, so it is given one.
-    pub fn clear_stale_locks(&self, prefix: &str) {
-        let mut todo = vec![self.common.join("refs/heads").join(prefix)];
-        while let Some(dir) = todo.pop() {
-            for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if path.is_dir() {
-                    todo.push(path);
-                } else if path.extension().is_some_and(|e| e == "lock") {
-                    for _ in 0..20 {
-                        if !path.exists() {
-                            break;
-                        }
-                        std::thread::sleep(std::time::Duration::from_millis(50));
-                    }
-                    // Still there: whoever held it is gone. A failure shows when the branch is moved.
-                    let _ = std::fs::remove_file(&path);
-                }
-            }
-        }
-    }
-
-    /// Removes a branch; one that is not there is fine.
-    pub fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
-        let repo = self.repo();
-        match repo.find_reference(&format!("refs/heads/{branch}")) {
-            Ok(mut found) => at("remove a branch", branch)
-                .and_then(|()| found.delete().map_err(lib(format!("remove the branch {branch}")))),
-            Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
-            Err(e) => Err(lib(format!("remove the branch {branch}"))(e)),
-        }
     }
 
     /// Whether `commit` holds all of `ancestor`'s history (a commit holds its own).

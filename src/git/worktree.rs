@@ -7,16 +7,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::command::{path_option, remove_whole};
+use super::hostile::{make_readable, private_head, remove_odd, remove_pipes};
 use super::{GitError, Repo};
 use crate::fault;
 use crate::types::Sha;
 
-/// The most that is read of a file that a worker may have written.
-const MAX_TEXT: u64 = 64 * 1024 * 1024;
 /// Sections of the repository's configuration that decide what a file's content is; all else stays outside.
 const CONFIG_SECTIONS: [&str; 6] = ["user.", "core.", "filter.", "merge.", "diff.", "extensions."];
 /// What of `core` is about a place and not about content.
@@ -54,7 +52,7 @@ impl Repo {
         let fresh = known.is_none() || !worktree.path.is_dir();
         if fresh {
             self.remove_worktree(&worktree.path)?;
-            self.register(&worktree.path)?;
+            self.register(&worktree.path, commit)?;
             // An index of another tree would only be in the way.
             let _ = std::fs::remove_file(&worktree.index);
         }
@@ -71,7 +69,7 @@ impl Repo {
         if whole.is_err() && !fresh {
             // Damaged by whoever used it before: make it anew.
             self.remove_worktree(&worktree.path)?;
-            self.register(&worktree.path)?;
+            self.register(&worktree.path, commit)?;
             let _ = std::fs::remove_file(&worktree.index);
             self.at(worktree, &[&fill[..], &[sha]].concat())?;
         } else {
@@ -130,7 +128,7 @@ impl Repo {
     }
 
     /// Makes the directory and tells the repository of it.
-    fn register(&self, path: &Path) -> Result<(), GitError> {
+    fn register(&self, path: &Path, commit: &Sha) -> Result<(), GitError> {
         let _one_at_a_time =
             self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let name = path.file_name().unwrap_or_default();
@@ -141,7 +139,7 @@ impl Repo {
         put(&admin.join("gitdir"), &back)?;
         put(&admin.join("commondir"), b"../..\n")?;
         // A worktree without a HEAD is none to git.
-        put(&admin.join("HEAD"), b"0000000000000000000000000000000000000000\n")
+        put(&admin.join("HEAD"), format!("{commit}\n").as_bytes())
     }
 
     /// Makes the private git directory anew, and the `.git` file that names it.
@@ -227,7 +225,10 @@ impl Repo {
         let worktrees = self.common.join("worktrees");
         // Ours are found without reading all the others.
         let usual = worktrees.join(path.file_name().unwrap_or_default());
-        if is_it(&usual) {
+        // A repository that was moved leaves records of our worktrees that lead nowhere: their names are a run's own.
+        let ours = path.parent().and_then(Path::file_name) == Some(OsStr::new(".worktrees"));
+        let stale = ours && usual.join("gitdir").exists() && !back_of(&usual).exists();
+        if is_it(&usual) || stale {
             return Some(usual);
         }
         let entries = std::fs::read_dir(worktrees).ok()?;
@@ -254,9 +255,15 @@ impl Repo {
         Ok(())
     }
 
-    /// The worktrees that git knows in the directory `dir`, whether they are still there or not.
+    /// The worktrees that git knows in the directory `dir`, whether they are still there or not; also those that it knows
+    /// where they stood before the repository was moved.
     pub fn worktrees_in(&self, dir: &Path) -> Vec<PathBuf> {
-        self.worktrees().into_iter().filter(|p| p.parent() == Some(dir)).collect()
+        let here = |path: PathBuf| match path.parent() == Some(dir) {
+            true => Some(path),
+            false if path.exists() => None,
+            false => path.file_name().map(|name| dir.join(name)),
+        };
+        self.worktrees().into_iter().filter_map(here).collect()
     }
 
     /// Every worktree that git knows, but for the main one, whether it is still there or not.
@@ -301,6 +308,7 @@ impl Repo {
     /// `left_out` are paths that are no part of it.
     pub fn snapshot(&self, worktree: &Worktree, left_out: &[String]) -> Result<Sha, GitError> {
         remove_pipes(&worktree.path);
+        make_readable(&worktree.path)?;
         // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
         let dir = worktree.index.parent().unwrap_or(Path::new("."));
         let copy = tempfile::Builder::new().prefix(".index-").tempdir_in(dir);
@@ -349,69 +357,6 @@ fn stands_elsewhere(command: &str) -> bool {
     !shell && (own || KNOWN.contains(&name))
 }
 
-/// HEAD of a private git directory; whatever a worker may have made of it.
-fn private_head(gitdir: &Path) -> Option<Sha> {
-    let head = text_of(&gitdir.join("HEAD"))?;
-    let head = head.trim();
-    if let Some(sha) = Sha::parse(head) {
-        return Some(sha);
-    }
-    let name = head.strip_prefix("ref: ")?.trim();
-    let plain = |part: &str| !part.is_empty() && part != ".." && part != ".";
-    if !name.starts_with("refs/") || !name.split('/').all(plain) {
-        return None;
-    }
-    if let Some(sha) = text_of(&gitdir.join(name)).and_then(|t| Sha::parse(t.trim())) {
-        return Some(sha);
-    }
-    let packed = text_of(&gitdir.join("packed-refs"))?;
-    let line = packed.lines().find(|l| l.split_once(' ').is_some_and(|(_, n)| n == name))?;
-    Sha::parse(line.split_once(' ')?.0)
-}
-
-/// A regular file's text; nothing of links, pipes and large files.
-fn text_of(path: &Path) -> Option<String> {
-    let is_file = path.symlink_metadata().is_ok_and(|m| m.is_file());
-    if !is_file {
-        return None;
-    }
-    let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(MAX_TEXT).read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
-/// Removes pipes, sockets and devices below `dir`: they are never committed, and a git that opens one waits for ever.
-fn remove_pipes(dir: &Path) {
-    each(dir, &|path, kind| {
-        if !kind.is_file() && !kind.is_dir() && !kind.is_symlink() {
-            // What cannot be removed is met again by git, which has a time limit.
-            let _ = std::fs::remove_file(path);
-        }
-    });
-}
-
-/// The same in a private git directory, where links have no business either.
-fn remove_odd(dir: &Path) {
-    each(dir, &|path, kind| {
-        if !kind.is_file() && !kind.is_dir() {
-            let _ = std::fs::remove_file(path);
-        }
-    });
-}
-
-fn each(dir: &Path, act: &dyn Fn(&Path, std::fs::FileType)) {
-    let mut todo = vec![dir.to_owned()];
-    while let Some(dir) = todo.pop() {
-        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            act(&entry.path(), kind);
-            if kind.is_dir() {
-                todo.push(entry.path());
-            }
-        }
-    }
-}
-
 /// Copies an index with its time: git compares files more closely that are no older than the index, and a younger copy
 /// would hide a change that was made within one tick of the clock.
 fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
@@ -446,6 +391,6 @@ pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     written.map_err(trouble(path))
 }
 
-fn trouble(path: &Path) -> impl FnOnce(std::io::Error) -> GitError + '_ {
+pub(super) fn trouble(path: &Path) -> impl FnOnce(std::io::Error) -> GitError + '_ {
     move |source| GitError::File { path: path.to_owned(), source }
 }

@@ -13,6 +13,7 @@ mod contracts;
 mod crash;
 mod crash_lab;
 mod crash_parts;
+mod crash_places;
 mod crash_sweep;
 mod damage;
 mod decisions;

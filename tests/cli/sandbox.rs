@@ -55,7 +55,7 @@ pub fn python_is_here() -> bool {
 }
 
 /// A directory with links to everything that is on PATH, but for tmux; made once for all tests.
-fn path_without_tmux() -> &'static str {
+pub fn path_without_tmux() -> &'static str {
     static BIN: OnceLock<String> = OnceLock::new();
     BIN.get_or_init(|| {
         let bin =

@@ -215,7 +215,10 @@ impl Work<'_> {
     fn collect(&mut self, task: usize, attempt: Attempt, state: &RunState) -> Result<Product, Cut> {
         let run = &state.tasks[task];
         let (slot, base) = (run.slot.unwrap(), run.base.clone().unwrap());
-        self.assert_idle(Place::Slot(slot), "what is collected");
+        // Whoever could not be looked after may go on: his place is not used again.
+        if !state.tainted.contains(&slot) {
+            self.assert_idle(Place::Slot(slot), "what is collected");
+        }
         let Some(tree) = self.disk.slots.get(&slot).cloned() else {
             return Err(Cut::Refused("there is no worktree"));
         };

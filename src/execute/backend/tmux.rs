@@ -58,7 +58,7 @@ impl TmuxServer {
         let failed = |message: String| BackendError { backend: "tmux", action, message };
         fault::point("tmux", Path::new(action)).map_err(|e| failed(e.to_string()))?;
         let all = commands.into_iter().fold(self.tmux(), Tmux::add_command);
-        let output = all.output().map_err(|e| failed(format!("{e:?}")))?.into_inner();
+        let output = all.output().map_err(|e| failed(said(&e)))?.into_inner();
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -84,8 +84,24 @@ impl TmuxServer {
         }
     }
 
+    /// Whether nothing runs in the session's pane any more.
+    pub(in crate::execute) fn is_dead(&self, name: &str) -> bool {
+        let target = format!("={name}:");
+        let ask = command("display-message", &["-p", "-t", &target, "#{pane_dead}"]);
+        self.run("look at a session", vec![ask]).is_ok_and(|text| text.trim() == "1")
+    }
+
     fn session_of(&self, dir: &Path) -> Option<String> {
         self.sessions().into_iter().find(|(_, d)| d == dir).map(|(name, _)| name)
+    }
+}
+
+/// Why tmux could not be run, in words.
+fn said(error: &tmux_interface::Error) -> String {
+    let tmux_interface::Error::IO(e) = error else { return format!("{error:?}") };
+    match e.kind() == std::io::ErrorKind::NotFound {
+        true => "tmux is not on PATH".to_owned(),
+        false => e.to_string(),
     }
 }
 
@@ -104,10 +120,14 @@ impl Backend for TmuxServer {
     }
 
     fn start(&self, job: &Handle) -> Result<Option<Child>, BackendError> {
-        let sessions = self.sessions();
-        if sessions.iter().any(|(_, dir)| *dir == job.dir) {
-            // Started before a crash; its wrapper may not have taken the lock yet.
-            return Ok(None);
+        let mut sessions = self.sessions();
+        if let Some((name, _)) = sessions.iter().find(|(_, dir)| *dir == job.dir).cloned() {
+            // Started before a crash; its wrapper may not have taken the lock yet. One that is dead never will.
+            if !self.is_dead(&name) {
+                return Ok(None);
+            }
+            self.end(&name)?;
+            sessions.retain(|(n, _)| *n != name);
         }
         let mut name = job.title.clone();
         if let Some((_, other)) = sessions.iter().find(|(n, _)| *n == name) {

@@ -90,19 +90,15 @@ fn shut(fence: &Fence) -> io::Result<()> {
     };
     // A directory that is mounted on cannot be renamed: not the shut trees, and nothing above them.
     for above in ancestors(fence.read_only.iter().chain(&fence.writable)) {
-        mount_bind_recursive(&above, &above)?;
+        bind(&above)?;
     }
     for path in &fence.read_only {
         if path != Path::new("/") {
-            if path.is_dir() {
-                mount_bind_recursive(path, path)?;
-            } else {
-                mount_bind(path, path)?;
-            }
+            bind(path)?;
         }
     }
     for path in &fence.writable {
-        mount_bind_recursive(path, path)?;
+        bind(path)?;
     }
     for point in mount_points()? {
         let shut = fence.read_only.iter().any(|r| point.starts_with(r));
@@ -110,10 +106,27 @@ fn shut(fence: &Fence) -> io::Result<()> {
         // Where everything is shut, what the kernel itself shows stays as it is.
         let kernel = ["/proc", "/dev", "/sys"].iter().any(|k| point.starts_with(k));
         if shut && !open && !(kernel && fence.read_only.contains(&PathBuf::from("/"))) {
-            make_read_only(&point)?;
+            unless_gone(&point, make_read_only(&point))?;
         }
     }
     Ok(())
+}
+
+/// Mounts a path over itself, with all that is mounted inside.
+fn bind(path: &Path) -> io::Result<()> {
+    let bound = match path.is_dir() {
+        true => mount_bind_recursive(path, path),
+        false => mount_bind(path, path),
+    };
+    unless_gone(path, bound.map_err(io::Error::from))
+}
+
+/// What somebody has removed meanwhile, another run its worktree say, needs no fence.
+fn unless_gone(path: &Path, result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => Ok(()),
+        other => other,
+    }
 }
 
 /// Every directory above these paths but the root, the upper ones first.

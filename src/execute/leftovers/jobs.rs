@@ -10,7 +10,8 @@ use crate::execute::worktree::runs_dir;
 use crate::execute::{fence, job, process_tree, run};
 use crate::store;
 
-pub(super) fn find(around: &Around<'_>, runs: &Runs) -> Vec<Leftover> {
+/// A run of which something is alive is in doubt from then on: nothing else of it is touched.
+pub(super) fn find(around: &Around<'_>, runs: &mut Runs) -> Vec<Leftover> {
     let mut out = processes(runs);
     out.extend(sessions(around, runs));
     out
@@ -70,28 +71,39 @@ pub(super) fn stop(dir: &Path) -> Result<(), Refused> {
 }
 
 /// Sessions on our own tmux server that show a job of a run that is over.
-fn sessions(around: &Around<'_>, runs: &Runs) -> Vec<Leftover> {
+fn sessions(around: &Around<'_>, runs: &mut Runs) -> Vec<Leftover> {
     let root = around.repo.root();
     let socket = run::socket_name(root);
     // Asking tmux would make the directory of its sockets.
     if !fence::tmux_sockets(around.tmux_tmpdir).join(&socket).exists() {
         return Vec::new();
     }
-    let jobs_of = |dir: &Path| {
+    let jobs_of = |runs: &Runs, dir: &Path| {
         let below = dir.strip_prefix(runs_dir(root)).ok()?;
         let run = below.iter().next().and_then(|r| r.to_str()).and_then(past::id_of)?;
         let is_job = dir.parent() == Some(&runs.places(&run).jobs());
         is_job.then_some(run)
     };
     let mut out = Vec::new();
-    for (name, dir) in TmuxServer::new(PathBuf::new(), socket.clone()).sessions() {
-        let Some(run) = jobs_of(&dir) else { continue };
+    let server = TmuxServer::new(PathBuf::new(), socket.clone());
+    for (name, dir) in server.sessions() {
+        let Some(run) = jobs_of(runs, &dir) else { continue };
         let life = runs.life(&run);
-        if life.is_over() && !store::is_locked(&job::lock_path(&dir)) {
-            let why = format!("{}, and nothing runs in it", over(&run, life));
-            let act = Act::Session { socket: socket.clone(), dir };
-            out.push(Leftover::new(What::Session, name, why, act));
+        if !life.is_over() || store::is_locked(&job::lock_path(&dir)) {
+            continue;
         }
+        if !server.is_dead(&name) {
+            // Its directory is gone or was moved away, and with it everything by which it could be known.
+            let why = format!("{}, but something runs in it", over(&run, life));
+            let act = Act::Session { socket: socket.clone(), dir };
+            let help = format!("look at it with `tmux -L {socket} attach -t {name}`");
+            out.push(Leftover::new(What::Session, name, String::new(), act).kept(why, help));
+            runs.doubt(&run);
+            continue;
+        }
+        let why = format!("{}, and nothing runs in it", over(&run, life));
+        let act = Act::Session { socket: socket.clone(), dir };
+        out.push(Leftover::new(What::Session, name, why, act));
     }
     out
 }
@@ -102,6 +114,10 @@ pub(super) fn end_session(socket: &str, dir: &Path) -> Result<(), Refused> {
         return Err(Refused::new("something runs in it", help));
     }
     let server = TmuxServer::new(PathBuf::new(), socket.to_owned());
+    let alive = |(name, at): &(String, PathBuf)| at == dir && !server.is_dead(name);
+    if server.sessions().iter().any(alive) {
+        return Err(Refused::new("something runs in it", help));
+    }
     server.forget(dir).map_err(|e| Refused::new(e, help))
 }
 

@@ -152,8 +152,8 @@ pub fn find(around: &Around<'_>) -> Result<Vec<Leftover>, RunError> {
 
 /// `making`: whether another process may be making a run at this moment.
 fn look(around: &Around<'_>, making: bool) -> Result<Vec<Leftover>, RunError> {
-    let runs = Runs::read(around.repo);
-    let mut out = jobs::find(around, &runs);
+    let mut runs = Runs::read(around.repo);
+    let mut out = jobs::find(around, &mut runs);
     out.extend(files::find(around, &runs));
     out.extend(worktrees::find(around, &runs));
     out.extend(refs::find(around, &runs)?);
