@@ -260,7 +260,7 @@ impl Disk {
         self.jobs.iter().filter(runs).map(|(name, _)| name.clone()).collect()
     }
 
-    fn write_down(&mut self, name: &str) {
+    pub fn write_down(&mut self, name: &str) {
         let job = &self.jobs[name];
         let Some(piece) = job.writes else { return };
         match job.place {

@@ -152,8 +152,10 @@ pub fn begin(script: &Script, disk: &mut Disk, effect: &Effect, state: &RunState
     (job.steps, job.verdict) = (steps, verdict);
     job.saw = looks_at(effect, state);
     // A check of what a person has put right runs beside them.
+    // The rest of one that nobody looks after any more does not count.
+    let looked_after = |name: &&String| !matches!(disk.jobs[*name].place, Place::Slot(slot) if state.tainted.contains(&slot));
     let is_worker = |job: &&String| job.starts_with("worker");
-    let workers = disk.running().iter().filter(is_worker).count();
+    let workers = disk.running().iter().filter(is_worker).filter(looked_after).count();
     assert!(workers <= script.settings.jobs as usize, "too many workers at once");
     let is_gate = |job: &&Job| {
         matches!(job.place, Place::Gate(Gate::Slot(_))) && job.step == JobStep::Running

@@ -82,6 +82,11 @@ fn run_to_end(script: &Script, disk: Disk, fate: &mut Fate, points: &mut u64) ->
         disk.lives += 1;
         let state = replay(script, &disk);
         if state.outcome.is_some() {
+            let stays = state.promoted.is_none() && !landed(&state).is_empty() && !state.aborting;
+            if disk.staging_meddled && stays {
+                // What a person does to the branch once the clean-up has left it there is his own affair.
+                disk.staging.clone_from(&state.staging);
+            }
             return (disk, state);
         }
         fate.meddle(&mut disk, &state, 2);
