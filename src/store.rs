@@ -250,6 +250,14 @@ pub fn link(target: &Path, link: &Path) -> Result<(), StoreError> {
     fs::rename(&temp, link).map_err(failed("link", link))
 }
 
+/// Writes over the beginning of a file that is there: no room is needed for it.
+pub fn overwrite(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    at("write", path)?;
+    let mut file = File::options().write(true).open(path).map_err(failed("open", path))?;
+    file.write_all(content).map_err(failed("write", path))?;
+    file.sync_data().map_err(failed("sync", path))
+}
+
 /// Opens `path` for appending, made private when it is new.
 pub fn open_append(path: &Path) -> Result<File, StoreError> {
     at("open", path)?;
@@ -388,6 +396,11 @@ pub fn is_locked(path: &Path) -> bool {
 
 /// The same, with what keeps it from being found out.
 pub fn lock_is_held(path: &Path) -> io::Result<bool> {
+    // Opening a pipe waits for its other end.
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is not a regular file")),
+        Ok(_) | Err(_) => {}
+    }
     let file = match OpenOptions::new().read(true).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -98,3 +98,60 @@ fn a_record_is_read_and_written_again_without_a_difference() {
         }
     }
 }
+
+/// Where the last three records of a journal begin.
+fn last_three(bytes: &[u8]) -> usize {
+    let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(n, _)| n + 1);
+    let ends: Vec<usize> = ends.collect();
+    ends[ends.len() - 4]
+}
+
+#[test]
+fn a_journal_that_is_cut_anywhere_in_its_last_records_holds_what_was_whole_before() {
+    for run in golden() {
+        let (whole, dir) = (run.join("journal.jsonl"), tempfile::tempdir().unwrap());
+        let (bytes, path) = (std::fs::read(&whole).unwrap(), dir.path().join("journal.jsonl"));
+        let records = journal::read(&whole).unwrap().records;
+        for cut in last_three(&bytes)..bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let left = journal::read(&path).unwrap();
+            let lines = bytes[..cut].iter().filter(|b| **b == b'\n').count();
+            assert_eq!(left.records, records[..lines], "{} cut at {cut}", run.display());
+            assert_eq!(left.good + left.torn, cut as u64);
+        }
+    }
+}
+
+#[test]
+fn a_byte_that_changed_in_the_last_records_is_told_with_its_line_or_cuts_the_last_record_off() {
+    let mut runs = golden();
+    runs.sort_by_key(|run| std::fs::metadata(run.join("journal.jsonl")).unwrap().len());
+    for (n, run) in runs.iter().enumerate() {
+        let (whole, dir) = (run.join("journal.jsonl"), tempfile::tempdir().unwrap());
+        let path = dir.path().join("journal.jsonl");
+        let records = journal::read(&whole).unwrap().records;
+        let all = std::fs::read(&whole).unwrap();
+        // Every value for the shortest journal, every bit for the others.
+        let changes: Vec<u8> =
+            if n == 0 { (1..=255).collect() } else { (0..8).map(|b| 1 << b).collect() };
+        for at in last_three(&all)..all.len() {
+            let line = all[..at].iter().filter(|b| **b == b'\n').count() + 1;
+            for change in &changes {
+                let mut bytes = all.clone();
+                bytes[at] ^= change;
+                std::fs::write(&path, &bytes).unwrap();
+                match journal::read(&path) {
+                    // Without its newline the last record counts as cut off.
+                    Ok(left) => {
+                        assert_eq!((at, left.torn > 0), (all.len() - 1, true), "{}", run.display());
+                        assert_eq!(left.records, records[..records.len() - 1]);
+                    }
+                    Err(journal::JournalError::Damaged { line: told, .. }) => {
+                        assert!(told == line || told == line + 1, "{at}: {told} instead of {line}");
+                    }
+                    Err(other) => panic!("{at}: {other}"),
+                }
+            }
+        }
+    }
+}

@@ -27,27 +27,13 @@ struct Bug {
     harm: &'static str,
 }
 
-const BUGS: [Bug; 32] = [
+const BUGS: [Bug; 29] = [
     Bug {
         name: "a_retry_goes_where_a_lost_worker_may_still_write",
         file: "decide.rs",
         old: "let own = state.tasks[task].slot.filter(|s| !state.tainted.contains(s));",
         new: "let own = state.tasks[task].slot;",
         harm: "what a killed worker left running writes into the next attempt",
-    },
-    Bug {
-        name: "a_place_that_nobody_looks_after_is_given_away",
-        file: "state.rs",
-        old: "self.tainted.extend(tainted);",
-        new: "let _ = tainted;",
-        harm: "the worktree of a worker that still runs is made anew for another attempt",
-    },
-    Bug {
-        name: "answers_are_taken_while_everything_is_removed",
-        file: "decide.rs",
-        old: "if state.promoted.is_some() || state.cleaning || state.aborting",
-        new: "if state.promoted.is_some() || state.cleaned || state.aborting",
-        harm: "a `retry` starts a worker in a worktree that is being removed",
     },
     Bug {
         name: "a_clock_that_was_set_back_holds_retries_up",
@@ -109,14 +95,6 @@ const BUGS: [Bug; 32] = [
         old: "seen.done.iter().filter(|d| due.contains(&d.effect))",
         new: "seen.done.iter().filter(|d| due.contains(&d.effect) || d.effect.is_job())",
         harm: "a gate that was dropped ends, and its result makes the journal one that does not replay",
-    },
-    Bug {
-        name: "clean_up_does_not_wait_for_the_promotion",
-        file: "decide.rs",
-        old: r#"        && !wants_promotion(state)
-        && may_end(state)"#,
-        new: "        && may_end(state)",
-        harm: "a promotion that is put off once is given up: done, and main never got it",
     },
     Bug {
         name: "an_abort_crosses_a_promotion",

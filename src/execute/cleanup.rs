@@ -37,7 +37,7 @@ pub(super) fn clean_up(shared: &Shared, state: &RunState) -> Result<Product, Eff
                 repo.delete_branch(&state.recovery_branch(id, *attempt))?;
             }
             for attempt in 1..=run.attempt {
-                let cut_off = format!("{}-{}", state.recovery_branch(id, attempt), lost::FULL);
+                let cut_off = format!("{}+{}", state.recovery_branch(id, attempt), lost::FULL);
                 for (name, _) in branches.iter().filter(|(n, _)| n.starts_with(&cut_off)) {
                     repo.delete_branch(name)?;
                 }

@@ -263,7 +263,8 @@ pub fn end_orphans(dir: &Path) {
 /// Why the job's wrapper could not go on, in its own words.
 pub(super) fn why_it_died(dir: &Path) -> Option<String> {
     let bytes = store::read_regular(&dir.join(DIED), MOST).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 /// Blocks until no wrapper holds the job.
@@ -278,7 +279,7 @@ pub fn read_pid(dir: &Path) -> Option<Pid> {
 
 /// Whether the job was told to end, alone or with all jobs of its run.
 pub fn is_cancelled(dir: &Path) -> bool {
-    dir.join("cancel").exists() || dir.parent().is_some_and(|jobs| jobs.join("cancelled").exists())
+    dir.join("cancel").exists() || dir.join("../cancelled").exists()
 }
 
 /// Tells a job that was not taken up yet that it never will be.

@@ -1,7 +1,7 @@
 //! What stands on disk from records that the journal lost (a disk that lied about a sync, a restored copy): found
 //! before it is taken for something else. Knows nothing of how records get lost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::command::Effect;
 use super::effect;
@@ -26,6 +26,10 @@ pub(super) fn settle_job(shared: &Shared, dir: &Path, due: &Spec) -> Result<(), 
         return if begun { Ok(()) } else { put_aside(shared, dir, STALE) };
     }
     job::stop(dir)?;
+    if due.leaves && put_full_aside(dir)? {
+        // A worker's worktree holds what that one left: it is kept and made anew, see `begin_again`.
+        return Ok(());
+    }
     put_aside(shared, dir, STALE)
 }
 
@@ -44,14 +48,11 @@ pub(super) fn begin_again(
     let Effect::Work { task, attempt } = effect else { return Ok(()) };
     let (run, spec) = (&state.tasks[*task], &state.plan.tasks[*task]);
     let dir = shared.places.job(&JobId::worker(&spec.id, *attempt));
-    let aside = dir.with_extension(FULL);
     if job::why_it_died(&dir).is_some() && matches!(job::probe(&dir)?, Probe::Dead) {
         // Its wrapper said why while nobody was there to hear it.
         put_full_aside(&dir)?;
     }
-    if dir.exists() || !aside.exists() {
-        return Ok(());
-    }
+    let Some(aside) = full_asides(&dir).pop().filter(|_| !dir.exists()) else { return Ok(()) };
     let (Some(slot), Some(base)) = (run.slot, &run.base) else {
         return Err(EffectError::State("the attempt has no slot"));
     };
@@ -64,7 +65,8 @@ pub(super) fn begin_again(
         let text = message::work(&state.header.run_id, &spec.id, *attempt, &spec.description);
         let bases = (base, state.staging.as_ref());
         let head = commit_worktree(shared, &worktree, bases, &text, state.at)?;
-        let stem = format!("{}-{FULL}", state.recovery_branch(&spec.id, *attempt));
+        // No task's id has a `+`.
+        let stem = format!("{}+{FULL}", state.recovery_branch(&spec.id, *attempt));
         let mut names = (1..).map(|n| if n == 1 { stem.clone() } else { format!("{stem}-{n}") });
         let free = names.find(|n| shared.repo.branch_tip(n).map_or(true, |tip| tip.is_none()));
         if let Some(branch) = free.filter(|_| head != *base) {
@@ -75,11 +77,28 @@ pub(super) fn begin_again(
     effect::make_worktree(shared, &worktree, base)
 }
 
-/// Puts a job aside that failed because its disk was full, in the place of one before.
-pub(super) fn put_full_aside(dir: &Path) -> Result<(), StoreError> {
-    let aside = dir.with_extension(FULL);
-    store::remove_dir(&aside)?;
-    store::publish_dir(dir, &aside)
+/// Whether this job is due to be begun again because of the machine.
+pub(super) fn is_begun_again(dir: &Path) -> bool {
+    !dir.exists() && !full_asides(dir).is_empty()
+}
+
+/// How often a job is begun again as if it never had been. What goes wrong each time is its own fault.
+const MOST_AGAIN: usize = 5;
+
+/// Puts a job aside that failed because of the machine; whether that was done.
+pub(super) fn put_full_aside(dir: &Path) -> Result<bool, StoreError> {
+    let count = full_asides(dir).len();
+    if count >= MOST_AGAIN {
+        return Ok(false);
+    }
+    store::publish_dir(dir, &dir.with_extension(format!("{FULL}-{}", count + 1)))?;
+    Ok(true)
+}
+
+/// Where this job was put aside because of the machine, the first first.
+fn full_asides(dir: &Path) -> Vec<PathBuf> {
+    let names = (1..=MOST_AGAIN).map(|n| dir.with_extension(format!("{FULL}-{n}")));
+    names.take_while(|aside| aside.exists()).collect()
 }
 
 /// Whether the job in `dir`, where there is one, is about this commit.

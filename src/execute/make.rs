@@ -125,7 +125,8 @@ fn fresh_id(runs: &Path, at: jiff::Timestamp) -> RunId {
 /// A path that an unfinished run and this plan both write, and whether that run is live.
 fn overlap(root: &Path, other: &RunId, plan: &Plan) -> Result<Option<(String, bool)>, RunError> {
     let places = Places { root: root.to_owned(), run: other.clone() };
-    if !places.journal().exists() && !places.plan().exists() {
+    // Without anything in it, it is no run.
+    if std::fs::read_dir(places.run_dir()).is_ok_and(|mut entries| entries.next().is_none()) {
         return Ok(None);
     }
     // A run that cannot be read may be in the middle of the same work.

@@ -227,27 +227,13 @@ fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: 
         Effect::Work { task, attempt } => Event::WorkerEnded {
             task: state.plan.tasks[*task].id.clone(),
             attempt: *attempt,
-            finding: Some(Finding {
-                category: Category::EnvIssue,
-                message: error.to_owned(),
-                subject: None,
-                help: MEND.to_owned(),
-                output: None,
-                package: None,
-            }),
+            finding: Some(machines_fault(error)),
             report: JobReport { ending: Ending::Lost, steps: Vec::new() },
         },
         Effect::Prepare { task, .. }
         | Effect::Collect { task, .. }
         | Effect::Check { task, .. } => {
-            let finding = Finding {
-                category: Category::EnvIssue,
-                message: error.to_owned(),
-                subject: None,
-                help: MEND.to_owned(),
-                output: None,
-                package: None,
-            };
+            let finding = machines_fault(error);
             let mut event = attempt_failed(state, seen, *task, vec![finding], limits);
             if let (Effect::Collect { .. }, Event::AttemptFailed { retry_at, .. }) =
                 (effect, &mut event)
@@ -273,6 +259,18 @@ fn refused(state: &RunState, seen: &Seen, effect: &Effect, error: &str, limits: 
         Effect::Promote { .. } => blocked("move the target branch", error),
         Effect::CleanUp => failed("clean up", error),
         Effect::DropAnswer { .. } => failed("remove an answer", error),
+    }
+}
+
+/// What says that the machine or git refused something.
+fn machines_fault(error: &str) -> Finding {
+    Finding {
+        category: Category::EnvIssue,
+        message: error.to_owned(),
+        subject: None,
+        help: MEND.to_owned(),
+        output: None,
+        package: None,
     }
 }
 

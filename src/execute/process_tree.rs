@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -135,12 +136,15 @@ pub const MARK: &str = "SLIMDUCTOR_JOB";
 
 /// Ends every process whose environment names the job in `dir`, until none is left.
 pub fn kill_marked(dir: &Path) {
-    let mut mark = format!("{MARK}=").into_bytes();
-    mark.extend_from_slice(dir.as_os_str().as_encoded_bytes());
+    let name = format!("{MARK}=").into_bytes();
+    // Run and job: the repository may have been moved since.
+    let parts: Vec<_> = dir.components().rev().take(3).collect();
+    let job: std::path::PathBuf = parts.into_iter().rev().collect();
+    let is_it = |value: &[u8]| Path::new(std::ffi::OsStr::from_bytes(value)).ends_with(&job);
     for _ in 0..50 {
         let named = |pid: &u32| {
             let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            env.split(|b| *b == 0).any(|entry| entry == mark)
+            env.split(|b| *b == 0).any(|entry| entry.strip_prefix(&name[..]).is_some_and(is_it))
         };
         let living = table().into_iter().filter(|(_, (_, state))| *state != 'Z' && *state != 'X');
         let found: Vec<u32> = living.map(|(pid, _)| pid).filter(named).collect();

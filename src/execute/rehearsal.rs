@@ -186,6 +186,16 @@ fn foresee(
             let known = !matches!(effect, Effect::Review { .. });
             (step(Does::Collect, detail), Some(report).filter(|_| known))
         }
+        Probe::Dead if once && job::why_it_died(&dir).is_some() => {
+            let why = job::why_it_died(&dir).unwrap_or_default();
+            let detail =
+                format!("begun again in a worktree made anew: its wrapper could not go on: {why}");
+            (step(Does::Start, detail), None)
+        }
+        Probe::NotStarted if once && lost::is_begun_again(&dir) => {
+            let detail = "begun again in a worktree made anew; what is there is kept";
+            (step(Does::Start, detail.to_owned()), None)
+        }
         Probe::Dead if once => {
             let report = JobReport { ending: Ending::Lost, steps: Vec::new() };
             let kept = if state.force {

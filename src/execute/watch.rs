@@ -40,8 +40,8 @@ pub(super) async fn run_job_effect(
     let (effect_, state_) = (effect.clone(), state.clone());
     let made = tokio::task::spawn_blocking(move || {
         let (spec, title) = make_job(&shared_, &effect_, &state_)?;
-        lost::begin_again(&shared_, &state_, &effect_)?;
         lost::settle_job(&shared_, &shared_.places.job(&spec.job), &spec)?;
+        lost::begin_again(&shared_, &state_, &effect_)?;
         Ok::<_, EffectError>((spec, title))
     })
     .await;
@@ -99,9 +99,10 @@ async fn run_job(
                 let ended = dir.clone();
                 let _ = tokio::task::spawn_blocking(move || job::end_orphans(&ended)).await;
                 out_of_room(spec, &dir)?;
-                if let Some(why) = job::why_it_died(&dir) {
+                if let Some(why) = job::why_it_died(&dir)
+                    && lost::put_full_aside(&dir)?
+                {
                     // Begun again when that is put right, as if it never had been.
-                    let _ = lost::put_full_aside(&dir);
                     return Err(EffectError::Wrapper { job: spec.job.clone(), why });
                 }
                 if deaths >= restarts {
@@ -204,7 +205,10 @@ async fn wait_for_job(
                     continue;
                 }
                 // Its exit file, if there is one, was written before it died.
-                let Ok(probed) = job::probe(dir) else { continue };
+                let Ok(probed) = job::probe(dir) else {
+                    death = None;
+                    continue;
+                };
                 match probed {
                     Probe::Ended(report) => return Ok(Some(report)),
                     // Cut down before it took the job up: nothing ran, so it is simply started again.

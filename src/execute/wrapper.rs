@@ -20,21 +20,33 @@ use crate::types::{Ending, JobReport, StepResult};
 /// The wrapper: runs the job in `dir` to its end and writes the exit file. A second one returns at once. What it
 /// cannot do is written down beside the exit file that is missing then.
 pub async fn run(dir: &Path) -> Result<(), JobError> {
+    // From inside its directory, which may be moved while the job runs, and the repository with it.
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    std::env::set_current_dir(dir)
+        .map_err(|source| JobError::Look { path: dir.to_owned(), source })?;
+    let (dir, place) = (Path::new("."), whole.as_path());
     // Held to the very end: whoever waits for it finds everything that is to be said.
     let lock = Lock::try_take(&lock_path(dir));
     let ended = match &lock {
         Ok(None) => return Ok(()),
-        Ok(Some(_)) => run_to_end(dir).await,
+        Ok(Some(_)) => run_to_end(dir, place).await,
+        // Somebody else may have it: then nothing is said about his job.
+        Err(error) if store::lock_is_held(&lock_path(dir)).unwrap_or(true) => {
+            return Err(JobError::Locked(error.to_string()));
+        }
         Err(error) => Err(JobError::Locked(error.to_string())),
     };
     if let Err(error) = &ended {
-        // On a full disk nothing can be written: then that is found out by looking at the disk.
-        let _ = store::replace(&dir.join(DIED), error.to_string().as_bytes(), Mode::Private);
+        // In the room that was kept for it: on a full disk nothing else can be written.
+        let died = dir.join(DIED);
+        let said = error.to_string();
+        let _ = store::overwrite(&died, said.as_bytes())
+            .or_else(|_| store::replace(&died, said.as_bytes(), Mode::Private));
     }
     ended
 }
 
-async fn run_to_end(dir: &Path) -> Result<(), JobError> {
+async fn run_to_end(dir: &Path, place: &Path) -> Result<(), JobError> {
     let spec = read_spec(dir)?;
     // Taken up before, by one that ended or died: its commands are never begun a second time.
     if dir.join("exit.json").exists() || dir.join("pid.json").exists() {
@@ -45,6 +57,7 @@ async fn run_to_end(dir: &Path) -> Result<(), JobError> {
     // Before the job counts as taken up: what cannot even get a directory has not begun. Short: a UNIX socket's whole path has room for about a hundred characters.
     let made = tempfile::Builder::new().prefix("sd-").tempdir();
     let made = made.map_err(|source| JobError::Temporary { dir: std::env::temp_dir(), source })?;
+    store::replace(&dir.join(DIED), &[b' '; LAST_WORDS], Mode::Private)?;
     let pid = Pid { pid: std::process::id(), start_time: process_tree::start_time_of_self() };
     store::replace(
         &dir.join("pid.json"),
@@ -64,10 +77,11 @@ async fn run_to_end(dir: &Path) -> Result<(), JobError> {
             report.ending = Ending::Stopped;
             break;
         }
-        let (mut result, mut stopped) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
+        let (mut result, mut stopped) =
+            run_step((dir, place), &spec, n, step, &tmp, &mut stop).await?;
         if step.again && !result.passed() && !result.timed_out && !stopped {
             // Once more, unchanged: what passes now says nothing about the work.
-            let (second, ended) = run_step(dir, &spec, n, step, &tmp, &mut stop).await?;
+            let (second, ended) = run_step((dir, place), &spec, n, step, &tmp, &mut stop).await?;
             result.flaky = second.passed();
             stopped = ended;
         }
@@ -82,8 +96,10 @@ async fn run_to_end(dir: &Path) -> Result<(), JobError> {
         }
     }
     if spec.leaves {
-        // After a power cut the exit file would stand beside files that are empty.
-        store::sync_all(&spec.cwd)?;
+        // After a power cut the exit file would stand beside files that are empty. The command may have removed even its
+        // own directory: that is nobody's fault but its own.
+        let place = if spec.cwd.is_dir() { spec.cwd.as_path() } else { dir };
+        store::sync_all(place).or_else(|e| if e.is_no_room() { Err(e) } else { Ok(()) })?;
     }
     let exit = Exit { v: 1, report };
     let text = serde_json::to_vec(&exit).unwrap_or_default();
@@ -94,6 +110,9 @@ async fn run_to_end(dir: &Path) -> Result<(), JobError> {
     let _ = store::remove_dir(&dir.join(fence::PRIVATE_TMP));
     Ok(())
 }
+
+/// The room that is kept for why a wrapper could not go on, in bytes.
+const LAST_WORDS: usize = 4096;
 
 /// The signals that end a job from outside.
 struct Stop {
@@ -124,7 +143,7 @@ impl Stop {
 }
 
 async fn run_step(
-    dir: &Path,
+    (dir, place): (&Path, &Path),
     spec: &Spec,
     number: usize,
     step: &StepSpec,
@@ -143,7 +162,7 @@ async fn run_step(
         return Ok((result, false));
     }
     let began = Instant::now();
-    let started = start(dir, spec, number, step, tmp);
+    let started = start((dir, place), spec, number, step, tmp);
     let (mut child, copier) = match started {
         Ok(started) => started,
         Err(JobError::Run { what, source }) => {
@@ -187,14 +206,14 @@ type Copier = std::thread::JoinHandle<()>;
 
 /// Starts the command; in a terminal (a tmux pane) its output goes to the log and to the screen.
 fn start(
-    dir: &Path,
+    (dir, place): (&Path, &Path),
     spec: &Spec,
     number: usize,
     step: &StepSpec,
     tmp: &Path,
 ) -> Result<(tokio::process::Child, Option<Copier>), JobError> {
     let exe = std::env::current_exe().unwrap_or_else(|_| "slimductor".into());
-    let argv = fence::command_line(&exe, dir, spec, number)
+    let argv = fence::command_line(&exe, place, spec, number)
         .unwrap_or_else(|| step.argv.iter().map(OsString::from).collect());
     let what = argv.first().cloned().unwrap_or_default();
     let failed = |source| JobError::Run { what: what.to_string_lossy().into_owned(), source };
@@ -207,7 +226,7 @@ fn start(
         .envs(&spec.env)
         .envs(&step.env)
         .env("TMPDIR", tmp)
-        .env(process_tree::MARK, dir)
+        .env(process_tree::MARK, place)
         .stdin(Stdio::null());
     let screen = std::io::stdout();
     if !screen.is_terminal() {

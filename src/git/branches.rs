@@ -105,13 +105,14 @@ impl Repo {
     /// Removes a branch; one that is not there is fine.
     pub fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
         let repo = self.repo();
-        match repo.find_reference(&format!("refs/heads/{branch}")) {
-            Ok(mut found) => at("remove a branch", branch).and_then(|()| {
-                patiently(|| found.delete()).map_err(lib(format!("remove the branch {branch}")))
-            }),
+        at("remove a branch", branch)?;
+        // Looked up anew each time: of a ref that is packed as well, half may be gone.
+        let gone = patiently(|| match repo.find_reference(&format!("refs/heads/{branch}")) {
+            Ok(mut found) => found.delete(),
             Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
-            Err(e) => Err(lib(format!("remove the branch {branch}"))(e)),
-        }
+            Err(e) => Err(e),
+        });
+        gone.map_err(lib(format!("remove the branch {branch}")))
     }
 
     /// Every branch of this repository with the commit that it stands at, by name; none whose name is not UTF-8.

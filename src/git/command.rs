@@ -28,9 +28,7 @@ impl Repo {
             }
         }
         if self.durable {
-            // The second is for a git before 2.36.
             command.args(["-c", "core.fsync=loose-object,pack,reference"]);
-            command.args(["-c", "core.fsyncObjectFiles=true"]);
         }
         command
             .env("GIT_TERMINAL_PROMPT", "0")

@@ -3,7 +3,7 @@
 
 use std::fs::Permissions;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::GitError;
@@ -62,17 +62,31 @@ pub(super) fn make_readable(dir: &Path) -> Result<(), GitError> {
     }
     let mut todo = vec![dir.to_owned()];
     while let Some(dir) = todo.pop() {
-        for entry in open_dir(&dir).map_err(trouble(&dir))?.flatten() {
+        let entries = match open_dir(&dir) {
+            // Somebody else's, a container's say: git passes over it, and so does the removal of the worktree.
+            Err(_) if !is_mine(&dir) => continue,
+            other => other.map_err(trouble(&dir))?,
+        };
+        for entry in entries.flatten() {
             let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
             if meta.is_dir() && entry.file_name() != ".git" {
                 todo.push(path);
-            } else if meta.is_file() && meta.permissions().mode() & 0o400 == 0 {
+            } else if meta.is_file()
+                && meta.permissions().mode() & 0o400 == 0
+                && is_mine(&path)
+                && meta.nlink() == 1
+            {
                 let mode = Permissions::from_mode(meta.permissions().mode() | 0o400);
                 std::fs::set_permissions(&path, mode).map_err(trouble(&path))?;
             }
         }
     }
     Ok(())
+}
+
+fn is_mine(path: &Path) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    path.symlink_metadata().is_ok_and(|m| m.uid() == me)
 }
 
 /// Lists a directory, with the owner's rights restored where they are missing.

@@ -24,14 +24,6 @@ struct Written {
     new: Option<Entry>,
 }
 
-/// What an earlier try left in the checkout.
-struct HalfDone {
-    /// Files that are whole.
-    files: Vec<Written>,
-    /// Files that hold only the beginning of what the new commit has.
-    cut: Vec<PathBuf>,
-}
-
 impl Repo {
     /// Moves `branch` from `old` to its descendant `new`; inside its checkout where it has one, and there
     /// only when nothing of the user's is in the way.
@@ -78,15 +70,18 @@ impl Repo {
         let args =
             ["-c", "merge.autoStash=false", "merge", "-q", "--ff-only", "--no-stat", new.as_str()];
         let mut output = self.run(&checkout, &args.map(OsStr::new), None)?;
+        for _ in 0..LOCK_TRIES {
+            // Another run is at the same thing, or an editor looks.
+            if !said(&output).contains(".lock': File exists") {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            output = self.run(&checkout, &args.map(OsStr::new), None)?;
+        }
         let mut now = self.branch_tip(branch)?;
         if now.as_ref() == Some(old)
-            && let Some(HalfDone { files, cut }) = self.half_done(&checkout, old, new)?
+            && let Some(files) = self.half_done(&checkout, old, new)?
         {
-            for path in &cut {
-                // Every byte of it stands in the new commit.
-                std::fs::remove_file(path)
-                    .map_err(|source| GitError::File { path: path.clone(), source })?;
-            }
             self.enter(&checkout, &files, |f| f.new.as_ref())?;
             output = self.run(&checkout, &args.map(OsStr::new), None)?;
             now = self.branch_tip(branch)?;
@@ -133,8 +128,8 @@ impl Repo {
         checkout: &Path,
         old: &Sha,
         new: &Sha,
-    ) -> Result<Option<HalfDone>, GitError> {
-        let (mut files, mut cut) = (Vec::new(), Vec::new());
+    ) -> Result<Option<Vec<Written>>, GitError> {
+        let mut files = Vec::new();
         for change in self.diff(old, new)? {
             let path = checkout.join(&change.path);
             let there = self.blob_of(checkout, &change.path)?;
@@ -153,19 +148,10 @@ impl Repo {
                 {
                     files.push(Written { path: change.path.clone(), old: was, new: is });
                 }
-                Some(_) if self.begins_like(&path, new, &change.path)? => cut.push(path),
                 Some(_) => return Ok(None),
             }
         }
-        let any = !files.is_empty() || !cut.is_empty();
-        Ok(any.then_some(HalfDone { files, cut }))
-    }
-
-    /// Whether a file holds only the beginning of what the commit has there.
-    fn begins_like(&self, file: &Path, commit: &Sha, path: &str) -> Result<bool, GitError> {
-        let Some(whole) = self.file_at(commit, path)? else { return Ok(false) };
-        let longer = file.metadata().map_or(true, |m| m.len() > whole.len() as u64);
-        Ok(!longer && std::fs::read(file).is_ok_and(|there| whole.starts_with(&there)))
+        Ok((!files.is_empty()).then_some(files))
     }
 
     /// Mode and blob of a file in a commit.

@@ -49,7 +49,7 @@ impl Repo {
         // One at a time works here: a lock that is there was left by a git that was cut down.
         let _ = std::fs::remove_file(worktree.index.with_extension("lock"));
         let known = self.admin_dir(&worktree.path).filter(|_| worktree.index.exists());
-        let fresh = known.is_none() || !worktree.path.is_dir();
+        let fresh = known.is_none() || !is_real_dir(&worktree.path);
         if fresh {
             self.remove_worktree(&worktree.path)?;
             self.register(&worktree.path, commit)?;
@@ -248,7 +248,13 @@ impl Repo {
         }
         if let Some(admin) = admin {
             fault::point("remove", &admin).map_err(trouble(&admin))?;
-            std::fs::remove_dir_all(&admin).map_err(trouble(&admin))?;
+            match std::fs::remove_dir_all(&admin) {
+                // Somebody's `git gc` was faster.
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(trouble(&admin)(e));
+                }
+                Ok(()) | Err(_) => {}
+            }
             // Git removes the directory with the last worktree; so do we.
             let _ = std::fs::remove_dir(self.common.join("worktrees"));
         }
@@ -307,6 +313,11 @@ impl Repo {
     ///
     /// `left_out` are paths that are no part of it.
     pub fn snapshot(&self, worktree: &Worktree, left_out: &[String]) -> Result<Sha, GitError> {
+        if !is_real_dir(&worktree.path) {
+            // A link in its place leads to somebody else's files.
+            let source = std::io::Error::other("it is not a directory any more");
+            return Err(trouble(&worktree.path)(source));
+        }
         remove_pipes(&worktree.path);
         make_readable(&worktree.path)?;
         // A copy for this one time: a lock that a killed git left beside the other is nobody's business.
@@ -365,6 +376,11 @@ fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
     let time = std::fs::metadata(from).and_then(|m| m.modified());
     let kept = time.and_then(|t| std::fs::File::options().write(true).open(to)?.set_modified(t));
     kept.map_err(trouble(to))
+}
+
+/// Whether a directory stands there, and no link to one.
+fn is_real_dir(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|m| m.is_dir())
 }
 
 /// One setting as a section of its own.
