@@ -122,6 +122,8 @@ pub(super) fn perform(
         }
         Effect::Promote { to } => {
             let (target, from) = (&state.header.target, &state.target_tip);
+            // One at a time: two runs that move a checkout at once undo each other's index.
+            let _alone = alone(&places.root)?;
             match repo.fast_forward(target, from, to) {
                 Ok(moved) => Ok(Product::Promoted(moved)),
                 // What is refused must have moved nothing: an answer is taken after that.
@@ -266,6 +268,21 @@ fn settle(places: &Places, worktree: &Worktree) -> Result<(), EffectError> {
         store::sync_all(&places.run_dir())?;
     }
     Ok(())
+}
+
+/// How often the promotion of another run is waited for, in tries of a tenth of a second.
+const PROMOTION_TRIES: u32 = 600;
+
+/// The lock under which checkouts are moved.
+fn alone(root: &Path) -> Result<store::Lock, EffectError> {
+    let path = root.join(".orchestrator/promote.lock");
+    for _ in 0..PROMOTION_TRIES {
+        // With its own short tries.
+        if let Some(lock) = store::Lock::try_take(&path)? {
+            return Ok(lock);
+        }
+    }
+    Err(EffectError::State("another run has been moving its target for a minute"))
 }
 
 /// Makes the merges again that the journal names and the repository has no more: until they land no branch holds them,
