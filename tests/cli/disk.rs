@@ -201,9 +201,9 @@ impl Disk {
         assert_eq!(self.git(&["worktree", "list"]).lines().count(), 1, "{what}");
         self.assert_no_process(what);
         let left = self.sh(
-            "find . -name '.tmp-*' -o -name '.new-*' -o -name '*.lock' ! -name run.lock ! -name git.lock -o -name .worktrees | sort",
+            "find . -name '.tmp-*' -o -name '.new-*' -o -name '*.lock' ! -name run.lock ! -name git.lock ! -name promote.lock -o -name .worktrees | sort",
         );
-        // Two locks of ours stay; what git leaves of objects without room, git prunes.
+        // Three locks of ours stay; what git leaves of objects without room, git prunes.
         assert_eq!(left, "", "{what}: left over");
         let tmp = std::fs::read_dir(self.s.outside("tmp")).unwrap().flatten();
         // The directory of tmux's sockets is made before it is covered; a killed coordinator leaves it, as tmux does.
